@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* card.h - one powered card: power on, ATR, transmit an APDU at the reader's exchange level. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "atr.h"
+#include "err.h"
+#include "exchange.h"
+#include "model.h"
+#include "patience.h"
+#include "t1.h"
+
+/* All fields belong to card.c. */
+struct card {
+    struct exchange *exchange;
+    const struct model *model;
+    const struct patience_table *patience;
+    uint32_t clock_khz;
+    bool powered;
+    struct atr atr;
+    struct t1 t1;
+    uint32_t bwt_ms;
+};
+
+/* What it points to must outlive the card. */
+void card_init(struct card *card, struct exchange *exchange, const struct model *model, const struct ccid_class *class,
+               const struct patience_table *patience);
+
+/* Powers the card on or, when it is powered, resets it cold. A pending command is lost. ERR_CARD: it is mute, or speaks
+ * no T=1. */
+enum err card_power_on(struct card *card, struct vigil *vigil);
+enum err card_power_off(struct card *card, struct vigil *vigil);
+
+/* The ATR of the powered card; NULL when there is none. */
+const struct atr *card_atr(const struct card *card);
+
+/*
+ * Sends a command APDU of at least 4 bytes and receives its answer, *length bytes of at most size. The command is never
+ * sent twice. ERR_TIMEOUT: its patience has ended; the answer, if it comes, is dropped. ERR_CARD_RESET: the card is not
+ * powered any more, nothing but card_power_on() helps, and its PIN state is gone. ERR_NOT_POWERED.
+ */
+enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_length, uint8_t *answer, size_t size,
+                       size_t *length);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* err.h - the one error enumeration of the driver's core. ifdhandler.c alone maps it to IFD codes. */
+#pragma once
+
+enum err {
+    ERR_NONE = 0,
+    ERR_NOT_CCID,      /* the interface is no CCID interface we can speak to */
+    ERR_NO_DEVICE,     /* there is nothing at the place pcscd named */
+    ERR_ACCESS,        /* the node may not be opened by this process */
+    ERR_BUSY,          /* the interface is claimed by another program or a kernel driver */
+    ERR_GONE,          /* unplugged */
+    ERR_CANCELLED,     /* the channel is being closed */
+    ERR_TIMEOUT,       /* the patience for this command has ended */
+    ERR_IO,            /* a USB transfer failed */
+    ERR_PROTOCOL,      /* an answer breaks the rules of CCID or T=1 beyond recovery */
+    ERR_CARD,          /* the card (or the firmware for it) refused, or is mute */
+    ERR_CARD_RESET,    /* the card had to be reset to recover: its PIN state is gone */
+    ERR_NOT_POWERED,   /* no ATR has been seen since the last power off */
+    ERR_TOO_LONG,      /* a command or an answer does not fit */
+    ERR_UNSUPPORTED,
+    ERR_NO_MEMORY,
+};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * exchange.h - one CCID command and its answer: sequence numbers, time extensions, patience, draining.
+ *
+ * The only place of the driver that waits, and only as long as the vigil it is given says.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "ccid.h"
+#include "err.h"
+#include "patience.h"
+#include "usb.h"
+
+/* All fields belong to exchange.c. */
+struct exchange {
+    struct usb_port *port;
+    uint8_t bulk_in, bulk_out;
+    uint16_t packet_size;
+    uint8_t slot, sequence;
+    uint8_t *in, *out;
+    size_t in_size, out_size;
+    bool synchronised;            /* nothing from before this driver is left in the device */
+    bool owed;                    /* the answer to a command that was given up is still to come */
+    struct ccid_expectation debt; /* which one */
+    uint32_t bwt_ms;
+    unsigned dropped; /* answers that belonged to no command, since open */
+};
+
+/* max_message: the longest message either way, in bytes. ERR_NO_MEMORY. */
+enum err exchange_open(struct exchange *exchange, struct usb_port *port, const struct usb_identity *identity,
+                       size_t max_message);
+void exchange_close(struct exchange *exchange);
+
+/* The block waiting time, the unit of CCID time extensions. */
+void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms);
+
+/*
+ * Gets rid of what the device may still hold for a driver that is gone (its process was killed in the middle of a
+ * command): sends GetSlotStatus, drops everything until its answer. Done by exchange_run() if it was not done before.
+ */
+enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil);
+
+/*
+ * Sends a command and waits for its answer. First it waits for an answer that is owed, and drops it. Never sends
+ * anything twice. The answer points into the exchange's buffer: valid until the next call or exchange_wipe().
+ * ERR_TIMEOUT: the patience has ended; if the command has left, its answer is owed.
+ */
+enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
+                      struct ccid_answer *answer);
+
+/* Waits for the answer that is owed. ERR_PROTOCOL when none is. */
+enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);
+
+/* Overwrites both buffers: they carried an APDU. */
+void exchange_wipe(struct exchange *exchange);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* model.h - what readers/ says about a model: the generated table and its look-up. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct model {
+    uint16_t vendor_id, product_id;
+    const char *name;        /* as Info.plist names the reader */
+    uint8_t ifsd;            /* T=1: the INF size to ask the card for by S(IFS request); 32 = do not ask */
+    uint8_t mute_answer[4];  /* what the firmware returns, as a success, for a card that stayed silent */
+    uint8_t mute_answer_len; /* 0 with has_mute_answer: it returns an empty block */
+    bool has_mute_answer;
+};
+
+extern const struct model models[];
+extern const size_t model_count;
+
+/* NULL when there is no such model. */
+const struct model *model_find(uint16_t vendor_id, uint16_t product_id);
+
+/* Whether an answer is the firmware's word for "the card said nothing until I gave up". */
+bool model_is_mute_answer(const struct model *model, const uint8_t *data, size_t length);

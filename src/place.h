@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* place.h - the device name that pcscd gives a driver, read. Pure. */
+#pragma once
+#include <stdbool.h>
+#include "usb.h"
+
+/*
+ * Reads "usb:20a0/4108:libudev:1:/dev/bus/usb/001/002" (pcscd with libudev: interface, node) or
+ * "usb:20a0/4108:libusb-1.0:1:2:1" (pcscd with libusb: bus, address, interface). False when it is neither.
+ */
+bool place_parse(const char *name, struct usb_place *place);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * usb.h - one CCID interface of one USB device: open, claim, one IN and one OUT transfer, one wait.
+ *
+ * usb.c implements it by libusb-1.0 and is the only file that knows libusb. Tests replace it at link time
+ * by a virtual key with a virtual clock, so every notion of time of the driver comes from usb_now_ms().
+ *
+ * One thread at a time uses a port; only usb_cancel() may be called from any other thread.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "err.h"
+
+struct usb_port; /* one opened device; holds everything that libusb needs, shared with no other port */
+
+/* Where pcscd says the interface is. */
+struct usb_place {
+    uint16_t vendor_id, product_id;
+    uint8_t interface_number;
+    uint8_t bus, address; /* used when node is empty: look for the device on the bus */
+    char node[256];       /* "/dev/bus/usb/001/002", or "" */
+};
+
+/* What the descriptors of the device say about the interface. Bytes from the device, not yet believed. */
+struct usb_identity {
+    uint16_t vendor_id, product_id, bcd_device;
+    uint8_t bus, address;
+    uint8_t interface_number, interface_class;
+    uint8_t class_descriptor[54]; /* CCID 1.1 table 5.1-1; valid when class_descriptor_len == 54 */
+    size_t class_descriptor_len;
+    uint8_t bulk_out, bulk_in;    /* endpoint addresses, 0 = there is none */
+    uint16_t packet_size;         /* wMaxPacketSize of bulk_in, 1 ... 1024 */
+};
+
+/*
+ * Opens the device at the place and reads its descriptors into *identity; claims nothing, sends nothing to
+ * the interface. Errors: ERR_NO_DEVICE, ERR_ACCESS, ERR_NOT_CCID (no such interface, or another device than
+ * the place names), ERR_IO, ERR_NO_MEMORY. On success the caller owns *port and ends it with usb_close().
+ */
+enum err usb_open(struct usb_port **port, const struct usb_place *place, struct usb_identity *identity);
+
+/* Claims the interface. ERR_BUSY while another program has it; may be tried again at any time. */
+enum err usb_claim(struct usb_port *port);
+
+/* Takes back what is posted, releases, closes, frees. port may be NULL. */
+void usb_close(struct usb_port *port);
+
+/* Milliseconds of a clock that never goes back. */
+int64_t usb_now_ms(const struct usb_port *port);
+
+/*
+ * Posts the IN transfer: the next message goes to buffer[0 ... size), which stays the port's until the
+ * transfer has ended (USB_RECEIVED or a failure), usb_take_back_in() or usb_close(). size is a multiple of
+ * packet_size. Does nothing when one is posted already.
+ */
+enum err usb_post_in(struct usb_port *port, uint8_t *buffer, size_t size);
+
+/*
+ * Posts the OUT transfer: one message, one transfer, never followed by a zero-length packet. At most one is
+ * posted at a time. data stays the port's until usb_wait() has reported it sent, or usb_take_back_out().
+ */
+enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length);
+
+enum usb_event {
+    USB_TIMEOUT,     /* the deadline has passed */
+    USB_RECEIVED,    /* the IN transfer has ended with news.length bytes (0 is possible) */
+    USB_OVERRUN,     /* the IN transfer has ended: the device sent more than fits */
+    USB_STALLED_IN,  /* the IN endpoint is halted, the IN transfer has ended */
+    USB_STALLED_OUT, /* the OUT endpoint is halted, the OUT transfer has ended */
+    USB_FAILED,      /* a transfer has ended with another error */
+    USB_GONE,        /* the device was unplugged: for good */
+    USB_CANCELLED,   /* usb_cancel(): for good */
+};
+
+struct usb_news {
+    enum usb_event event;
+    size_t length; /* USB_RECEIVED: bytes in the IN buffer */
+    bool sent;     /* the last OUT transfer had ended, complete, before this event */
+};
+
+/* Waits for both posted transfers at once; returns when the IN transfer has ended, the OUT transfer has
+ * failed, the deadline has passed, or there is nothing to wait for any more. A complete OUT transfer alone
+ * does not end the wait. */
+struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms);
+
+enum usb_out_fate {
+    USB_OUT_UNSENT, /* taken back; the device has seen nothing of it */
+    USB_OUT_SENT,   /* the device has it all */
+    USB_OUT_STUCK,  /* begun to move and not completed by the deadline; the rest is lost */
+};
+
+/* Ends the OUT transfer. One that has begun to move is completed if that is possible by deadline_ms. */
+enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms);
+
+/* Ends the IN transfer, if one is posted; what it had received already is lost. */
+void usb_take_back_in(struct usb_port *port);
+
+/* Ends the present wait and every later one with USB_CANCELLED, at once. From any thread. */
+void usb_cancel(struct usb_port *port);
+
+/* CLEAR_FEATURE(ENDPOINT_HALT) for an endpoint address from the identity. */
+enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint);
+
+enum usb_string { USB_STRING_MANUFACTURER, USB_STRING_PRODUCT, USB_STRING_SERIAL };
+
+/* Reads a string descriptor as ASCII, without the NULs that some firmwares append. Writes at most size bytes
+ * with the terminating NUL and returns the length without it; 0 = the device has none. Bounded to 1 s. */
+size_t usb_string(struct usb_port *port, enum usb_string which, char *text, size_t size);

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* device.c - what every virtual USB device does: standard requests and halted endpoints (USB 2.0 chapter 9). */
+#include "device.h"
+#include <string.h>
+
+#define FROM_DEVICE 0x80
+#define RECIPIENT 0x1f
+#define TYPE 0x60
+
+enum { TO_DEVICE = 0, TO_INTERFACE = 1, TO_ENDPOINT = 2 };
+enum { GET_STATUS = 0, CLEAR_FEATURE = 1, SET_FEATURE = 3, SET_ADDRESS = 5, GET_DESCRIPTOR = 6, GET_CONFIGURATION = 8,
+       SET_CONFIGURATION = 9, GET_INTERFACE = 10, SET_INTERFACE = 11 };
+enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_ENDPOINT = 5 };
+
+void device_free(struct device *device)
+{
+    if (device)
+        device->firmware->free(device);
+}
+
+static void forget_configuration(struct device *device)
+{
+    device->configuration = 0;
+    device->halted = 0;
+}
+
+void device_power(struct device *device, bool on)
+{
+    if (device->powered == on)
+        return;
+    device->powered = on;
+    forget_configuration(device);
+    device->firmware->power(device, on);
+}
+
+void device_reset(struct device *device)
+{
+    forget_configuration(device);
+    device->firmware->reset(device);
+}
+
+void device_advance(struct device *device, int64_t now_us)
+{
+    if (now_us > device->now_us)
+        device->now_us = now_us;
+    if (device->powered)
+        device->firmware->advance(device);
+}
+
+int64_t device_next_us(const struct device *device)
+{
+    return device->powered ? device->firmware->next_us(device) : DEVICE_NEVER;
+}
+
+bool device_busy(const struct device *device)
+{
+    return device->powered && device->firmware->busy(device);
+}
+
+void device_reset_by_sibling(struct device *device)
+{
+    if (device->powered)
+        device->firmware->reset_by_sibling(device);
+}
+
+/* ---- descriptors ---- */
+
+size_t device_configuration(const struct device *device, uint8_t bytes[DEVICE_CONFIGURATION_MAX])
+{
+    const size_t length = device->identity->configuration_len;
+    memcpy(bytes, device->identity->configuration, length);
+    return faults_spoil_configuration(device->faults.descriptors, bytes, length);
+}
+
+size_t device_packet_size(const struct device *device, uint8_t endpoint)
+{
+    const uint8_t *bytes = device->identity->configuration;
+    const size_t length = device->identity->configuration_len;
+    for (size_t at = 0; at + 7 <= length; at += bytes[at])
+        if (bytes[at + 1] == DESCRIPTOR_ENDPOINT && bytes[at + 2] == endpoint)
+            return (size_t)(bytes[at + 4] | bytes[at + 5] << 8);
+    return 0;
+}
+
+/* USB 2.0 §9.6.7; some firmwares count NUL characters in bLength that belong to no text. */
+static size_t string_descriptor(const struct identity *identity, size_t index, uint8_t bytes[255])
+{
+    static const uint8_t languages[] = { 4, DESCRIPTOR_STRING, 0x09, 0x04 };
+    size_t length = 2;
+    if (index == 0) {
+        memcpy(bytes, languages, sizeof languages);
+        return sizeof languages;
+    }
+    if (index >= sizeof identity->strings / sizeof identity->strings[0] || !identity->strings[index])
+        return 0;
+    const char *text = identity->strings[index];
+    const size_t characters = strlen(text);
+    for (size_t i = 0; i < characters + identity->string_padding && length + 2 <= 254; i++) {
+        bytes[length++] = i < characters ? (uint8_t)text[i] : 0;
+        bytes[length++] = 0;
+    }
+    bytes[0] = (uint8_t)length;
+    bytes[1] = DESCRIPTOR_STRING;
+    return length;
+}
+
+static size_t descriptor(const struct device *device, uint16_t value, uint8_t bytes[DEVICE_CONFIGURATION_MAX])
+{
+    switch (value >> 8) {
+    case DESCRIPTOR_DEVICE:
+        memcpy(bytes, device->identity->device, 18);
+        return 18;
+    case DESCRIPTOR_CONFIGURATION:
+        return (value & 0xff) == 0 ? device_configuration(device, bytes) : 0;
+    case DESCRIPTOR_STRING:
+        return string_descriptor(device->identity, value & 0xff, bytes);
+    default:
+        return 0;
+    }
+}
+
+/* ---- standard requests ---- */
+
+static enum handshake give(const struct setup *setup, uint8_t *data, size_t *length, const uint8_t *bytes, size_t size)
+{
+    *length = size < setup->length ? size : setup->length;
+    memcpy(data, bytes, *length);
+    return HANDSHAKE_ACK;
+}
+
+static uint32_t endpoint_bit(uint16_t endpoint)
+{
+    return UINT32_C(1) << ((endpoint & 0x0f) + (endpoint & 0x80 ? 16 : 0));
+}
+
+static enum handshake asked_of_device(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
+{
+    static const uint8_t status[2] = { 0, 0 }; /* bus powered, no remote wake-up */
+    uint8_t bytes[DEVICE_CONFIGURATION_MAX];
+    const bool in = setup->request_type & FROM_DEVICE;
+    if (in && setup->request == GET_STATUS)
+        return give(setup, data, length, status, sizeof status);
+    if (in && setup->request == GET_CONFIGURATION)
+        return give(setup, data, length, &device->configuration, 1);
+    if (in && setup->request == GET_DESCRIPTOR) {
+        const size_t size = descriptor(device, setup->value, bytes);
+        return size > 0 ? give(setup, data, length, bytes, size) : HANDSHAKE_STALL;
+    }
+    if (!in && setup->request == SET_ADDRESS)
+        return HANDSHAKE_ACK;
+    if (!in && setup->request == SET_CONFIGURATION
+        && (setup->value == 0 || setup->value == device->identity->configuration[5])) {
+        device->configuration = (uint8_t)setup->value;
+        device->halted = 0;
+        return HANDSHAKE_ACK;
+    }
+    return HANDSHAKE_STALL;
+}
+
+static enum handshake asked_of_endpoint(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
+{
+    const uint32_t bit = endpoint_bit(setup->index);
+    const bool halt_feature = setup->value == 0;
+    if ((setup->index & 0x7f) != 0 && device_packet_size(device, (uint8_t)setup->index) == 0)
+        return HANDSHAKE_STALL;
+    if (setup->request_type & FROM_DEVICE) {
+        const uint8_t status[2] = { (device->halted & bit) != 0, 0 };
+        return setup->request == GET_STATUS ? give(setup, data, length, status, sizeof status) : HANDSHAKE_STALL;
+    }
+    if (setup->request == CLEAR_FEATURE && halt_feature)
+        device->halted &= ~bit;
+    else if (setup->request == SET_FEATURE && halt_feature)
+        device->halted |= bit;
+    else
+        return HANDSHAKE_STALL;
+    return HANDSHAKE_ACK;
+}
+
+static enum handshake asked_of_interface(struct device *device, const struct setup *setup, uint8_t *data,
+                                         size_t *length)
+{
+    static const uint8_t zeros[2] = { 0, 0 };
+    switch (setup->request) {
+    case GET_STATUS:
+        return give(setup, data, length, zeros, 2);
+    case GET_INTERFACE:
+        return give(setup, data, length, zeros, 1);
+    case SET_INTERFACE:
+        return setup->value == 0 ? HANDSHAKE_ACK : HANDSHAKE_STALL;
+    default: /* descriptors of a class */
+        return device->firmware->control(device, setup, data, length);
+    }
+}
+
+enum handshake device_control(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
+{
+    if (!device->powered)
+        return HANDSHAKE_NONE;
+    if (device->faults.frozen)
+        return HANDSHAKE_NAK;
+    *length = setup->request_type & FROM_DEVICE ? 0 : setup->length;
+    if ((setup->request_type & TYPE) != 0)
+        return device->firmware->control(device, setup, data, length);
+    switch (setup->request_type & RECIPIENT) {
+    case TO_DEVICE:
+        return asked_of_device(device, setup, data, length);
+    case TO_INTERFACE:
+        return asked_of_interface(device, setup, data, length);
+    case TO_ENDPOINT:
+        return asked_of_endpoint(device, setup, data, length);
+    default:
+        return HANDSHAKE_STALL;
+    }
+}
+
+/* ---- packets ---- */
+
+/* HANDSHAKE_ACK: the firmware may be asked. */
+static enum handshake gate(const struct device *device, uint8_t endpoint)
+{
+    if (!device->powered || device->configuration == 0 || device_packet_size(device, endpoint) == 0)
+        return HANDSHAKE_NONE;
+    if (device->faults.frozen)
+        return HANDSHAKE_NAK;
+    return device->halted & endpoint_bit(endpoint) ? HANDSHAKE_STALL : HANDSHAKE_ACK;
+}
+
+enum handshake device_out(struct device *device, uint8_t endpoint, const uint8_t *packet, size_t length)
+{
+    const enum handshake answer = gate(device, endpoint);
+    if (length > device_packet_size(device, endpoint))
+        return HANDSHAKE_NONE;
+    return answer == HANDSHAKE_ACK ? device->firmware->out(device, endpoint, packet, length) : answer;
+}
+
+enum handshake device_in(struct device *device, uint8_t endpoint, uint8_t *packet, size_t *length)
+{
+    const enum handshake answer = gate(device, endpoint);
+    *length = 0;
+    return answer == HANDSHAKE_ACK ? device->firmware->in(device, endpoint, packet, length) : answer;
+}
+
+void device_halt(struct device *device, uint8_t endpoint)
+{
+    device->halted |= endpoint_bit(endpoint);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* identity.h - who a virtual key says it is: descriptors, strings and ATR, generated from readers/. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+struct identity {
+    const char *name;              /* the name of the file in readers/: "nitrokey-pro-2" */
+    const uint8_t *device;         /* device descriptor, 18 bytes */
+    const uint8_t *configuration;  /* configuration descriptor with all that follows it */
+    size_t configuration_len;
+    const char *strings[8];        /* by string index; [0] is unused; NULL = none */
+    unsigned string_padding;       /* NUL characters that the firmware appends to each string */
+    uint8_t ccid_interface;        /* bInterfaceNumber */
+    uint8_t bulk_out, bulk_in, interrupt_in; /* endpoint addresses of the CCID interface; 0 = none */
+    const uint8_t *atr;
+    size_t atr_len;
+};
+
+extern const struct identity identities[];
+extern const size_t identity_count;

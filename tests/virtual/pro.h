@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pro.h - the firmware of Nitrokey Pro and Pro 2: a card behind CCID at TPDU level, beside a HID interface. */
+#pragma once
+#include "device.h"
+#include "icc.h"
+
+struct pro_options {
+    int64_t first_byte_limit_us; /* how long it listens for the first byte of the card's answer */
+    bool stale_packet;           /* after each bus reset the bulk IN endpoint first gives 64 bytes of old memory */
+};
+
+extern const struct pro_options pro_defaults; /* 120 s; with the stale packet */
+
+/* Makes an unplugged key. The card and the identity stay the caller's and must live as long as the device; end it
+ * with device_free(). NULL: out of memory. */
+struct device *pro_new(const struct identity *identity, struct icc *icc, const struct pro_options *options);

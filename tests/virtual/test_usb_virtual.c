@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_usb_virtual.c - the driver's usb.h on a virtual key with a virtual clock keeps what usb.h promises. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include "fake_icc.h"
+#include "pro.h"
+#include "usb_virtual.h"
+
+#define NODE "/dev/bus/usb/001/002"
+#define MS INT64_C(1000)
+#define SECOND (1000 * MS)
+
+struct bench {
+    struct icc *icc;
+    struct device *device;
+    struct virtual_slot *slot;
+    struct usb_port *port;
+    struct usb_identity identity;
+    uint8_t in[512];
+};
+
+static const struct usb_place PLACE = { .vendor_id = 0x20a0, .product_id = 0x4108, .interface_number = 1,
+                                        .node = NODE };
+static const uint8_t STATUS[] = { 0x65, 0, 0, 0, 0, 0, 7, 0, 0, 0 };
+static const uint8_t POWER_ON[] = { 0x62, 0, 0, 0, 0, 0, 8, 0, 0, 0 };
+static const uint8_t BLOCK[] = { 0x6f, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0x00 };
+
+static int set_up(void **state)
+{
+    static struct bench bench;
+    const struct icc_options card = { .atr = identities[0].atr, .atr_len = identities[0].atr_len,
+                                      .other = { .work_us = 5 * MS } };
+    const struct pro_options options = { .first_byte_limit_us = 120 * SECOND };
+    bench = (struct bench){ .icc = icc_new(&card) };
+    bench.device = pro_new(&identities[0], bench.icc, &options);
+    bench.slot = virtual_insert(NODE, bench.device);
+    *state = &bench;
+    return bench.slot && usb_open(&bench.port, &PLACE, &bench.identity) == ERR_NONE
+           && usb_claim(bench.port) == ERR_NONE ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *b = *state;
+    usb_close(b->port);
+    const size_t left = virtual_open_ports();
+    virtual_remove(b->slot);
+    device_free(b->device);
+    icc_free(b->icc);
+    return left == 0 ? 0 : -1;
+}
+
+static void post(struct bench *b, const uint8_t *message, size_t length)
+{
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    assert_int_equal(usb_post_out(b->port, message, length), ERR_NONE);
+}
+
+static void receives(struct bench *b, size_t length)
+{
+    const struct usb_news news = usb_wait(b->port, usb_now_ms(b->port) + 10000);
+    assert_int_equal(news.event, USB_RECEIVED);
+    assert_true(news.sent);
+    assert_int_equal(news.length, length);
+}
+
+static void power_on(struct bench *b)
+{
+    post(b, POWER_ON, sizeof POWER_ON);
+    receives(b, 10 + identities[0].atr_len);
+}
+
+/* ---- opening ---- */
+
+static void the_identity_is_that_of_the_descriptors(void **state)
+{
+    const struct bench *b = *state;
+    assert_int_equal(b->identity.vendor_id, 0x20a0);
+    assert_int_equal(b->identity.bcd_device, 0x0101);
+    assert_int_equal(b->identity.bus, 1);
+    assert_int_equal(b->identity.address, 2);
+    assert_int_equal(b->identity.interface_class, 0x0b);
+    assert_int_equal(b->identity.class_descriptor_len, 54);
+    assert_int_equal(b->identity.class_descriptor[40], 0xba);
+    assert_int_equal(b->identity.bulk_in, 0x82);
+    assert_int_equal(b->identity.bulk_out, 0x02);
+    assert_int_equal(b->identity.packet_size, 64);
+}
+
+static enum err open_other(const struct usb_place *place)
+{
+    struct usb_port *port;
+    struct usb_identity identity;
+    const enum err err = usb_open(&port, place, &identity);
+    usb_close(port);
+    return err;
+}
+
+static void opening_fails_for_the_reason_there_is(void **state)
+{
+    struct bench *b = *state;
+    struct usb_place place = PLACE;
+    assert_int_equal(open_other(&place), ERR_NONE);
+    place.interface_number = 7;
+    assert_int_equal(open_other(&place), ERR_NOT_CCID);
+    place = PLACE;
+    place.product_id++;
+    assert_int_equal(open_other(&place), ERR_NOT_CCID);
+    place = PLACE;
+    strcpy(place.node, "/dev/bus/usb/001/003");
+    assert_int_equal(open_other(&place), ERR_NO_DEVICE);
+    strcpy(place.node, "");
+    assert_int_equal(open_other(&place), ERR_NO_DEVICE);
+    place.bus = 1;
+    place.address = 2;
+    assert_int_equal(open_other(&place), ERR_NONE);
+    virtual_deny_access(b->slot, true);
+    assert_int_equal(open_other(&PLACE), ERR_ACCESS);
+    virtual_deny_access(b->slot, false);
+    virtual_unplug(b->slot);
+    assert_int_equal(open_other(&PLACE), ERR_NO_DEVICE);
+}
+
+static void an_interface_has_one_owner(void **state)
+{
+    struct bench *b = *state;
+    struct usb_port *other;
+    struct usb_identity identity;
+    assert_int_equal(usb_open(&other, &PLACE, &identity), ERR_NONE);
+    assert_int_equal(virtual_open_ports(), 2);
+    assert_int_equal(usb_claim(other), ERR_BUSY);
+    assert_int_equal(usb_post_in(other, b->in, 64), ERR_IO);
+    usb_close(b->port);
+    b->port = other;
+    virtual_occupy(b->slot, 1, true);
+    assert_int_equal(usb_claim(other), ERR_BUSY);
+    virtual_occupy(b->slot, 1, false);
+    assert_int_equal(usb_claim(other), ERR_NONE);
+}
+
+static void strings_come_without_their_nul_characters(void **state)
+{
+    struct bench *b = *state;
+    char text[64];
+    assert_int_equal(usb_string(b->port, USB_STRING_MANUFACTURER, text, sizeof text), 8);
+    assert_string_equal(text, "Nitrokey");
+    assert_int_equal(usb_string(b->port, USB_STRING_PRODUCT, text, 5), 4);
+    assert_string_equal(text, "Nitr");
+    assert_int_equal(usb_string(b->port, USB_STRING_SERIAL, text, sizeof text), 24);
+}
+
+/* ---- waiting ---- */
+
+static void an_answer_that_came_before_the_wait_is_not_overwritten(void **state)
+{
+    struct bench *b = *state;
+    uint8_t other[64];
+    post(b, STATUS, sizeof STATUS); /* answered at once */
+    assert_int_equal(usb_post_in(b->port, other, sizeof other), ERR_NONE);
+    receives(b, 10);
+    assert_int_equal(b->in[0], 0x81);
+}
+
+static void a_wait_jumps_to_the_answer(void **state)
+{
+    struct bench *b = *state;
+    const int64_t begin = usb_now_ms(b->port);
+    power_on(b);
+    assert_int_equal(usb_now_ms(b->port) - begin, 600);
+}
+
+static void a_wait_ends_exactly_at_its_deadline(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    fake_icc_script(b->icc, NULL, 0, 0);
+    post(b, BLOCK, sizeof BLOCK);
+    const int64_t deadline = usb_now_ms(b->port) + 30000;
+    const struct usb_news news = usb_wait(b->port, deadline);
+    assert_int_equal(news.event, USB_TIMEOUT);
+    assert_true(news.sent);
+    assert_int_equal(usb_now_ms(b->port), deadline);
+}
+
+static void with_nothing_posted_there_is_nothing_to_wait_for(void **state)
+{
+    struct bench *b = *state;
+    const int64_t begin = usb_now_ms(b->port);
+    assert_int_equal(usb_wait(b->port, begin + 1000).event, USB_TIMEOUT);
+    assert_int_equal(usb_post_out(b->port, STATUS, sizeof STATUS), ERR_NONE);
+    const struct usb_news news = usb_wait(b->port, begin + 1000);
+    assert_int_equal(news.event, USB_TIMEOUT);
+    assert_true(news.sent);
+    assert_int_equal(usb_now_ms(b->port), begin);
+}
+
+static void a_stall_is_told_and_cleared(void **state)
+{
+    struct bench *b = *state;
+    device_halt(b->device, b->identity.bulk_in);
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    assert_int_equal(usb_wait(b->port, 1000).event, USB_STALLED_IN);
+    assert_int_equal(usb_clear_halt(b->port, b->identity.bulk_in), ERR_NONE);
+    device_halt(b->device, b->identity.bulk_out);
+    post(b, STATUS, sizeof STATUS);
+    assert_int_equal(usb_wait(b->port, 1000).event, USB_STALLED_OUT);
+    assert_int_equal(usb_take_back_out(b->port, 1000), USB_OUT_UNSENT);
+    assert_int_equal(usb_clear_halt(b->port, b->identity.bulk_out), ERR_NONE);
+    post(b, STATUS, sizeof STATUS);
+    receives(b, 10);
+}
+
+static void an_out_transfer_that_has_not_moved_is_taken_back(void **state)
+{
+    struct bench *b = *state;
+    b->device->faults.frozen = true;
+    post(b, STATUS, sizeof STATUS);
+    assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 100).event, USB_TIMEOUT);
+    assert_int_equal(usb_take_back_out(b->port, usb_now_ms(b->port) + 500), USB_OUT_UNSENT);
+    b->device->faults.frozen = false;
+    assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_TIMEOUT); /* it never got there */
+}
+
+static void an_out_transfer_that_cannot_be_completed_is_stuck(void **state)
+{
+    struct bench *b = *state;
+    const uint8_t impossible[128] = { 0x6f, 118, 0, 1 }; /* the firmware takes one packet of it */
+    assert_int_equal(usb_post_out(b->port, impossible, sizeof impossible), ERR_NONE);
+    const int64_t begin = usb_now_ms(b->port);
+    assert_int_equal(usb_take_back_out(b->port, begin + 500), USB_OUT_STUCK);
+    assert_int_equal(usb_now_ms(b->port), begin + 500);
+}
+
+static void an_out_transfer_that_is_complete_has_been_sent(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(usb_take_back_out(b->port, 0), USB_OUT_UNSENT);
+    post(b, STATUS, sizeof STATUS);
+    assert_int_equal(usb_take_back_out(b->port, 0), USB_OUT_SENT);
+    receives(b, 10);
+}
+
+static void unplug(void *slot)
+{
+    virtual_unplug(slot);
+}
+
+static void unplugging_at_a_planned_time_ends_the_wait_for_good(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    fake_icc_script(b->icc, NULL, 0, 0);
+    post(b, BLOCK, sizeof BLOCK);
+    assert_true(virtual_at(b->slot, virtual_now_us(b->slot) + 3 * SECOND, unplug, b->slot));
+    const int64_t begin = usb_now_ms(b->port);
+    assert_int_equal(usb_wait(b->port, begin + 60000).event, USB_GONE);
+    assert_int_equal(usb_now_ms(b->port) - begin, 3000);
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_GONE);
+    virtual_plug(b->slot); /* another one, for those who open it anew */
+    assert_int_equal(usb_wait(b->port, begin + 60000).event, USB_GONE);
+    assert_int_equal(usb_claim(b->port), ERR_GONE);
+    assert_int_equal(open_other(&PLACE), ERR_NONE);
+}
+
+static void *wait_for_a_day(void *context)
+{
+    struct bench *b = context;
+    static struct usb_news news;
+    news = usb_wait(b->port, 86400 * 1000);
+    return &news;
+}
+
+static void a_cancel_from_another_thread_ends_the_wait_at_the_stopped_clock(void **state)
+{
+    struct bench *b = *state;
+    pthread_t thread;
+    void *result;
+    power_on(b);
+    fake_icc_script(b->icc, NULL, 0, 0);
+    post(b, BLOCK, sizeof BLOCK);
+    virtual_hold_at(b->slot, 90 * SECOND);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_a_day, b), 0);
+    assert_true(virtual_await_hold(b->slot));
+    usb_cancel(b->port);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_int_equal(((const struct usb_news *)result)->event, USB_CANCELLED);
+    assert_int_equal(usb_now_ms(b->port), 90000);
+    assert_int_equal(usb_wait(b->port, 100000).event, USB_CANCELLED);
+    virtual_pass(b->slot, SECOND); /* the clock goes on, for what has to be tidied up */
+    assert_int_equal(usb_now_ms(b->port), 91000);
+}
+
+static void an_answer_waits_for_the_next_port(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    post(b, BLOCK, sizeof BLOCK);
+    usb_close(b->port);
+    virtual_pass(b->slot, SECOND);
+    assert_int_equal(usb_open(&b->port, &PLACE, &b->identity), ERR_NONE);
+    assert_int_equal(usb_claim(b->port), ERR_NONE);
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    const struct usb_news news = usb_wait(b->port, usb_now_ms(b->port));
+    assert_int_equal(news.event, USB_RECEIVED);
+    assert_int_equal(news.length, 11);
+    assert_int_equal(b->in[6], 9);
+    assert_false(news.sent); /* not by this port */
+}
+
+static void transfers_are_counted(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    assert_int_equal(virtual_statistics(b->slot).bulk_out, 1);
+    assert_int_equal(virtual_statistics(b->slot).bulk_in, 1);
+    assert_int_equal(virtual_statistics(b->slot).interrupt_in, 0);
+    assert_int_equal(virtual_statistics(b->slot).control, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_identity_is_that_of_the_descriptors),
+        TEST(opening_fails_for_the_reason_there_is),
+        TEST(an_interface_has_one_owner),
+        TEST(strings_come_without_their_nul_characters),
+        TEST(an_answer_that_came_before_the_wait_is_not_overwritten),
+        TEST(a_wait_jumps_to_the_answer),
+        TEST(a_wait_ends_exactly_at_its_deadline),
+        TEST(with_nothing_posted_there_is_nothing_to_wait_for),
+        TEST(a_stall_is_told_and_cleared),
+        TEST(an_out_transfer_that_has_not_moved_is_taken_back),
+        TEST(an_out_transfer_that_cannot_be_completed_is_stuck),
+        TEST(an_out_transfer_that_is_complete_has_been_sent),
+        TEST(unplugging_at_a_planned_time_ends_the_wait_for_good),
+        TEST(a_cancel_from_another_thread_ends_the_wait_at_the_stopped_clock),
+        TEST(an_answer_waits_for_the_next_port),
+        TEST(transfers_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
