@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Turns the reader files (readers/*.toml) into what is made from them, and refuses the ones with mistakes.
 
+    generate.py check FILE...                    nothing but the check
     generate.py models OUT FILE...               the driver's table of models (C)
     generate.py identities OUT FILE...           descriptors, strings and ATRs of the virtual keys (C)
     generate.py plist OUT TEMPLATE FILE...       Info.plist of the bundle
-    generate.py rules OUT TEMPLATE GROUP FILE... udev rules; GROUP may be empty
+    generate.py rules [--group=GROUP] OUT TEMPLATE FILE...
+                                                 udev rules, for members of GROUP as well
 """
+import argparse
 import re
 import struct
 import sys
@@ -155,8 +158,8 @@ def c_bytes(data):
     return ", ".join(f"0x{b:02x}" for b in data)
 
 
-def models(_readers, products):
-    lines = ["/* Generated from readers/ */", '#include "model.h"', "", "const struct model models[] = {"]
+def models(products):
+    lines = ["/* Generated from readers/ */", "static const struct model models[] = {"]
     for r in products:
         vendor, product = usb_id(r)
         mute = r["quirks"]["mute_answer"]
@@ -164,7 +167,7 @@ def models(_readers, products):
                      f'.ifsd = {r["quirks"]["ifsd"]},')
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
                      f".mute_answer_len = {len(mute or b'')}, .has_mute_answer = {str(mute is not None).lower()} }},")
-    return "\n".join(lines + ["};", "const size_t model_count = sizeof models / sizeof models[0];", ""])
+    return "\n".join(lines + ["};", ""])
 
 
 def device_descriptor(device):
@@ -190,7 +193,7 @@ def endpoint(reader, kind, direction):
     return found[0] if found else 0
 
 
-def identities(readers, _products):
+def identities(readers):
     lines = ["/* Generated from readers/ */", '#include "identity.h"', ""]
     table = []
     for n, r in enumerate(readers):
@@ -223,32 +226,54 @@ def rules(template, group, products):
     lines = []
     for r in products:
         vendor, product = usb_id(r)
-        own = f', GROUP="{group}"' if group else ""
+        match = f'ATTR{{idVendor}}=="{vendor:04x}", ATTR{{idProduct}}=="{product:04x}"'
         lines.append(f'# {r["name"]}')
         # A suspended key comes back as a new one, so that nobody trusts a state that may be gone.
-        lines.append(f'ATTR{{idVendor}}=="{vendor:04x}", ATTR{{idProduct}}=="{product:04x}", '
-                     f'ENV{{ID_SMARTCARD_READER}}="1", TAG+="uaccess", ATTR{{power/persist}}="0"{own}')
+        lines.append(f'{match}, ENV{{ID_SMARTCARD_READER}}="1", TAG+="uaccess", ATTR{{power/persist}}="0"')
+        if group: # a line of its own, since udev may drop a line with an unknown group
+            lines.append(f'{match}, GROUP="{group}"')
     return template.replace("@RULES@", "\n".join(lines))
 
 
-def main(kind, out, *arguments):
-    if kind in ("models", "identities"):
-        result = {"models": models, "identities": identities}[kind](*load_all(arguments))
-    elif kind == "plist":
-        result = plist(Path(arguments[0]).read_text(encoding="utf-8"), load_all(arguments[1:])[1])
-    elif kind == "rules":
-        if not re.fullmatch(r"[A-Za-z0-9_-]*", arguments[1]):
-            raise Mistake(f"{arguments[1]!r} is no name of a group")
-        result = rules(Path(arguments[0]).read_text(encoding="utf-8"), arguments[1], load_all(arguments[2:])[1])
+def group_name(value):
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", value):
+        raise argparse.ArgumentTypeError(f"{value!r} is no name of a group")
+    return value
+
+
+def command_line():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in ("check", "models", "identities", "plist", "rules"):
+        sub = kinds.add_parser(kind)
+        if kind == "rules":
+            sub.add_argument("--group", type=group_name, default="")
+        if kind != "check":
+            sub.add_argument("out", type=Path)
+        if kind in ("plist", "rules"):
+            sub.add_argument("template", type=Path)
+        sub.add_argument("file", nargs="+")
+    return parser.parse_args()
+
+
+def main():
+    arguments = command_line()
+    readers, products = load_all(arguments.file)
+    if arguments.kind == "check":
+        return
+    if arguments.kind == "models":
+        result = models(products)
+    elif arguments.kind == "identities":
+        result = identities(readers)
+    elif arguments.kind == "plist":
+        result = plist(arguments.template.read_text(encoding="utf-8"), products)
     else:
-        sys.exit(__doc__)
-    Path(out).write_text(result, encoding="utf-8")
+        result = rules(arguments.template.read_text(encoding="utf-8"), arguments.group, products)
+    arguments.out.write_text(result, encoding="utf-8")
 
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        main()
     except (Mistake, OSError) as mistake:
         sys.exit(f"error: {mistake}")
-    except TypeError:
-        sys.exit(__doc__)

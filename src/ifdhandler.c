@@ -8,7 +8,7 @@
 #include <string.h>
 #include <winscard.h>
 #include <ifdhandler.h>
-#include "features.h"
+#include "part10.h"
 #include "log.h"
 #include "reader.h"
 
@@ -119,7 +119,7 @@ static RESPONSECODE attribute(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
     if (!reader)
         return IFD_COMMUNICATION_ERROR;
     size_t length = *Length;
-    const enum err err = Tag > UINT32_MAX ? ERR_UNSUPPORTED : features_attribute(reader, (uint32_t)Tag, Value, &length);
+    const enum err err = Tag > UINT32_MAX ? ERR_UNSUPPORTED : part10_attribute(reader, (uint32_t)Tag, Value, &length);
     reader_release(reader);
     *Length = err == ERR_NONE ? length : 0;
     return err == ERR_UNSUPPORTED ? IFD_ERROR_TAG : translate(err);
@@ -260,7 +260,7 @@ EXPORT RESPONSECODE IFDHControl(DWORD Lun, DWORD dwControlCode, PUCHAR TxBuffer,
     if (reader_presence(reader) == READER_GONE)
         err = ERR_GONE;
     else if (dwControlCode <= UINT32_MAX)
-        err = features_control(reader, (uint32_t)dwControlCode, RxBuffer, RxBuffer ? RxLength : 0, &length);
+        err = part10_control(reader, (uint32_t)dwControlCode, RxBuffer, RxBuffer ? RxLength : 0, &length);
     reader_release(reader);
     *pdwBytesReturned = err == ERR_NONE ? length : 0;
     return translate(err);

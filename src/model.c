@@ -2,10 +2,11 @@
 /* model.c - look-up in the generated table of models. */
 #include "model.h"
 #include <string.h>
+#include "models.h"
 
 const struct model *model_find(uint16_t vendor_id, uint16_t product_id)
 {
-    for (size_t i = 0; i < model_count; i++)
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
         if (models[i].vendor_id == vendor_id && models[i].product_id == product_id)
             return &models[i];
     return NULL;

@@ -14,9 +14,6 @@ struct model {
     bool has_mute_answer;
 };
 
-extern const struct model models[];
-extern const size_t model_count;
-
 /* NULL when there is no such model. */
 const struct model *model_find(uint16_t vendor_id, uint16_t product_id);
 

@@ -54,7 +54,7 @@ enum err reader_poll(struct reader *reader, int timeout_ms);
 /* Ends exactly one poll: the one that runs, or else the next. */
 void reader_stop_poll(struct reader *reader);
 
-/* What features.c tells clients. All of it is known without asking the key, except the strings. */
+/* What part10.c tells clients. All of it is known without asking the key, except the strings. */
 struct reader_facts {
     uint16_t vendor_id, product_id, bcd_device;
     uint8_t bus, address;

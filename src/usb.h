@@ -77,7 +77,6 @@ enum usb_event {
 struct usb_news {
     enum usb_event event;
     size_t length; /* USB_RECEIVED: bytes in the IN buffer */
-    bool sent;     /* the last OUT transfer had ended, complete, before this event */
 };
 
 /* Waits for both posted transfers at once; returns when the IN transfer has ended, the OUT transfer has
@@ -91,7 +90,8 @@ enum usb_out_fate {
     USB_OUT_STUCK,  /* begun to move and not completed by the deadline; the rest is lost */
 };
 
-/* Ends the OUT transfer. One that has begun to move is completed if that is possible by deadline_ms. */
+/* Ends the OUT transfer. One that has begun to move is completed if that is possible by deadline_ms. When none is
+ * posted any more, tells the fate of the last one. */
 enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms);
 
 /* Ends the IN transfer, if one is posted; what it had received already is lost. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* listener.c - stream sockets by address. */
-#define _GNU_SOURCE /* accept4 */
 #include "listener.h"
 #include <errno.h>
 #include <netdb.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* loop.c - a poll loop on the real clock. */
-#define _GNU_SOURCE /* ppoll: an answer that is due in 300 us is not to wait for a whole millisecond */
 #include "loop.h"
 #include <errno.h>
 #include <poll.h>

@@ -516,7 +516,6 @@ static enum usb_event in_event(enum urb_status status)
 static bool look(struct usb_port *port, int64_t deadline_us, struct usb_news *news)
 {
     struct transfer *in = &port->in, *out = &port->out;
-    news->sent = ended(out) && out->urb.status == URB_OK;
     if (port->cancelled) {
         news->event = USB_CANCELLED;
     } else if (ended(in) && !in->reported) {
@@ -525,7 +524,7 @@ static bool look(struct usb_port *port, int64_t deadline_us, struct usb_news *ne
         in->reported = true;
     } else if (gone(port)) {
         news->event = USB_GONE;
-    } else if (ended(out) && !news->sent && !out->reported) {
+    } else if (ended(out) && out->urb.status != URB_OK && !out->reported) {
         news->event = out->urb.status == URB_STALL ? USB_STALLED_OUT : USB_FAILED;
         out->reported = true;
     } else if (port->slot->now_us >= deadline_us || (!in->posted && !out->posted)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* features.c - PC/SC part 10 features and TLV properties, and the attributes that clients ask for. */
-#include "features.h"
+/* part10.c - PC/SC part 10 features and TLV properties, and the attributes that clients ask for. */
+#include "part10.h"
 #include <string.h>
 #include <winscard.h>
 #include <ifdhandler.h>
@@ -40,7 +40,7 @@ static size_t tlv_properties(const struct reader_facts *facts, uint8_t *out)
     return sizeof properties;
 }
 
-enum err features_control(struct reader *reader, uint32_t code, uint8_t *answer, size_t size, size_t *length)
+enum err part10_control(struct reader *reader, uint32_t code, uint8_t *answer, size_t size, size_t *length)
 {
     static const uint8_t feature_list[] = {
         FEATURE_GET_TLV_PROPERTIES, 4,
@@ -83,7 +83,7 @@ static enum err give_string(struct reader *reader, enum usb_string which, uint8_
     return give(text, text_length + 1, value, length); /* the NUL counts */
 }
 
-enum err features_attribute(struct reader *reader, uint32_t tag, uint8_t *value, size_t *length)
+enum err part10_attribute(struct reader *reader, uint32_t tag, uint8_t *value, size_t *length)
 {
     const struct reader_facts facts = reader_facts(reader);
     const bool present = reader_presence(reader) == READER_PRESENT;

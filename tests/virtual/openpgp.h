@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * openpgp.h - the application on the card: an OpenPGP card 3.4 with real RSA keys. It takes whole APDUs and
+ * gives whole answers; blocks, clocks and waiting are its caller's business.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest answer it gives, status word included; the longest command it takes. */
+#define OPENPGP_ANSWER_MAX 4096
+#define OPENPGP_COMMAND_MAX 4096
+
+struct openpgp;
+
+/* Makes a card as it leaves the factory, or as state_path says (NULL = in memory only; the file need not exist
+ * yet). NULL with a message on stderr on failure, also for a state file that is nonsense. */
+struct openpgp *openpgp_new(const char *state_path);
+void openpgp_free(struct openpgp *card);
+
+/* The power was cut: PIN state, selected application and an unfinished command are lost. */
+void openpgp_reset(struct openpgp *card);
+
+/* What a command costs the chip; it decides the scripted time. */
+enum openpgp_effort { OPENPGP_QUICK, OPENPGP_PRIVATE_KEY, OPENPGP_GENERATE };
+
+/* Begins to execute one command APDU, which is copied. A command that will be refused is quick, whatever its name.
+ * The computation of a slow one runs in a thread. One command at a time. */
+enum openpgp_effort openpgp_begin(struct openpgp *card, const uint8_t *command, size_t length);
+
+/* Whether the answer is there. */
+bool openpgp_done(struct openpgp *card);
+
+/* Waits for the answer and takes it: data and status word, at least 2 bytes. capacity at least OPENPGP_ANSWER_MAX. */
+size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity);
+
+/* Tries left: user PIN, resetting code, admin PIN. */
+struct openpgp_tries { unsigned pw1, rc, pw3; };
+struct openpgp_tries openpgp_tries(const struct openpgp *card);
