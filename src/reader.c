@@ -1,37 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * reader.c - one plugged-in key: open, close, lock, presence; and the table of Luns.
- *
- * A reset of the card is never silent. How every client learns of one that the driver needed:
- *
- *   NOTICE_NONE --card lost--> NOTICE_DUE --the polling thread was told "absent"--> NOTICE_SEEN
- *        ^                                                                              |
- *        +----------------------- the polling function is entered again ----------------+
- *
- * While it is not NONE presence says "absent" and the polling function returns at once. Only pcscd's event thread
- * counts, the one that polls: it tells all clients (SCARD_W_REMOVED_CARD) and powers the card on again.
- */
+/* reader.c - one plugged-in key: open, close, lock, presence; and the table of Luns. */
 #include "reader.h"
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/inotify.h>
-#include <time.h>
-#include <unistd.h>
 #include "card.h"
 #include "exchange.h"
 #include "log.h"
 #include "patience.h"
 #include "place.h"
+#include "presence.h"
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
-
-enum notice { NOTICE_NONE, NOTICE_DUE, NOTICE_SEEN };
 
 struct reader {
     unsigned long lun;
@@ -49,13 +31,7 @@ struct reader {
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
 
-    pthread_mutex_t state_lock; /* what follows; never held while waiting */
-    bool claimed, gone;
-    enum notice notice;
-    bool poller_known;
-    pthread_t poller;
-    int wake;  /* eventfd, a semaphore: each count ends one poll */
-    int watch; /* inotify on the node while another program holds the interface, else -1 */
+    struct presence_state presence;
 };
 
 /* ---- the table of Luns ---- */
@@ -104,157 +80,54 @@ void reader_release(struct reader *reader)
     pthread_mutex_unlock(&table_lock);
 }
 
-/* ---- state ---- */
-
-static void wake_poller(struct reader *reader)
-{
-    const uint64_t one = 1;
-    if (write(reader->wake, &one, sizeof one) < 0) {
-        /* The counter is full: the poller is awake for a long time to come. */
-    }
-}
+/* ---- presence ---- */
 
 /* Draws the consequences of an error for everybody else who looks at the reader. */
 static enum err note(struct reader *reader, enum err err)
 {
-    if (err != ERR_GONE && err != ERR_CARD_RESET)
-        return err;
-    pthread_mutex_lock(&reader->state_lock);
     if (err == ERR_GONE)
-        reader->gone = true;
-    else if (reader->notice != NOTICE_DUE)
-        reader->notice = NOTICE_DUE;
-    pthread_mutex_unlock(&reader->state_lock);
-    wake_poller(reader);
+        presence_set_gone(&reader->presence);
+    else if (err == ERR_CARD_RESET)
+        presence_set_card_lost(&reader->presence);
     return err;
 }
 
 enum presence reader_presence(struct reader *reader)
 {
-    enum presence presence = READER_PRESENT;
-    pthread_mutex_lock(&reader->state_lock);
-    if (reader->gone)
-        presence = READER_GONE;
-    else if (!reader->claimed || reader->notice != NOTICE_NONE)
-        presence = READER_ABSENT;
-    if (reader->notice == NOTICE_DUE && reader->poller_known && pthread_equal(reader->poller, pthread_self()))
-        reader->notice = NOTICE_SEEN;
-    pthread_mutex_unlock(&reader->state_lock);
-    return presence;
+    return presence_now(&reader->presence);
 }
 
-/* ---- the claim ---- */
-
-static void forget_watch(struct reader *reader)
-{
-    if (reader->watch >= 0)
-        close(reader->watch);
-    reader->watch = -1;
-}
-
-static void watch_node(struct reader *reader)
-{
-    if (reader->watch >= 0 || !reader->place.node[0])
-        return;
-    reader->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (reader->watch >= 0 && inotify_add_watch(reader->watch, reader->place.node, IN_CLOSE) < 0)
-        forget_watch(reader);
-}
-
-/* ERR_NONE, ERR_BUSY, or why the key is of no use. */
+/* ERR_NONE, ERR_BUSY, or why the key is of no use. The watch is set before the claim is tried, so that no close is
+ * missed between the two. */
 static enum err claim(struct reader *reader)
 {
+    presence_watch(&reader->presence, reader->place.node);
     pthread_mutex_lock(&reader->lock);
     const enum err err = usb_claim(reader->port);
     pthread_mutex_unlock(&reader->lock);
-    pthread_mutex_lock(&reader->state_lock);
-    reader->claimed = err == ERR_NONE;
-    pthread_mutex_unlock(&reader->state_lock);
-    return err;
-}
-
-/* The watch is set before the claim is tried, so that no close is missed between the two. */
-static enum err claim_or_watch(struct reader *reader)
-{
-    watch_node(reader);
-    const enum err err = claim(reader);
+    presence_set_claimed(&reader->presence, err == ERR_NONE);
     if (err != ERR_BUSY)
-        forget_watch(reader);
-    return err;
-}
-
-/* ---- polling ---- */
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Enters the polling function: what it has to return at once, or false to go to sleep. */
-static bool has_news(struct reader *reader, enum err *err)
-{
-    pthread_mutex_lock(&reader->state_lock);
-    reader->poller = pthread_self();
-    reader->poller_known = true;
-    const bool news = reader->gone || reader->notice != NOTICE_NONE;
-    if (reader->notice == NOTICE_SEEN)
-        reader->notice = NOTICE_NONE;
-    *err = reader->gone ? ERR_GONE : ERR_NONE;
-    pthread_mutex_unlock(&reader->state_lock);
-    return news;
-}
-
-static bool is_claimed(struct reader *reader)
-{
-    pthread_mutex_lock(&reader->state_lock);
-    const bool claimed = reader->claimed;
-    pthread_mutex_unlock(&reader->state_lock);
-    return claimed;
-}
-
-/* true: woken for good; false: the watched node was closed by somebody, or the sleep was interrupted */
-static bool sleep_until(struct reader *reader, int64_t deadline_ms)
-{
-    struct pollfd fds[2] = { { .fd = reader->wake, .events = POLLIN }, { .fd = reader->watch, .events = POLLIN } };
-    const int64_t left = deadline_ms - monotonic_ms();
-    const int ready = left > 0 ? poll(fds, 2, left > INT32_MAX ? INT32_MAX : (int)left) : 0;
-    if (ready == 0)
-        return true;
-    if (ready > 0 && fds[0].revents) {
-        uint64_t count;
-        return read(reader->wake, &count, sizeof count) == (ssize_t)sizeof count;
-    }
-    if (ready > 0 && fds[1].revents) {
-        char events[sizeof(struct inotify_event) + 256];
-        while (read(reader->watch, events, sizeof events) > 0)
-            ;
-    }
-    return false;
+        presence_forget_watch(&reader->presence);
+    return note(reader, err);
 }
 
 enum err reader_poll(struct reader *reader, int timeout_ms)
 {
-    const int64_t deadline = monotonic_ms() + (timeout_ms > 0 ? timeout_ms : 0);
-    enum err err;
-    if (has_news(reader, &err))
-        return err;
-    do {
-        if (!is_claimed(reader) && claim_or_watch(reader) == ERR_NONE) {
+    const int64_t deadline = presence_clock_ms() + (timeout_ms > 0 ? timeout_ms : 0);
+    bool told = presence_enter_poll(&reader->presence);
+    while (!told) {
+        if (!presence_is_claimed(&reader->presence) && claim(reader) == ERR_NONE) {
             log_info("the other program has let go of the key: taking it");
-            return ERR_NONE;
+            break;
         }
-    } while (!sleep_until(reader, deadline));
-    pthread_mutex_lock(&reader->state_lock);
-    err = reader->gone ? ERR_GONE : ERR_NONE;
-    pthread_mutex_unlock(&reader->state_lock);
-    return err;
+        told = presence_sleep(&reader->presence, deadline);
+    }
+    return reader_presence(reader) == READER_GONE ? ERR_GONE : ERR_NONE;
 }
 
 void reader_stop_poll(struct reader *reader)
 {
-    wake_poller(reader);
+    presence_wake(&reader->presence);
 }
 
 /* ---- open and close ---- */
@@ -278,11 +151,8 @@ static void free_reader(struct reader *reader)
         usb_close(reader->port);
         exchange_close(&reader->exchange);
     }
-    forget_watch(reader);
-    if (reader->wake >= 0)
-        close(reader->wake);
+    presence_destroy(&reader->presence);
     pthread_mutex_destroy(&reader->lock);
-    pthread_mutex_destroy(&reader->state_lock);
     explicit_bzero(reader, sizeof *reader);
     free(reader);
 }
@@ -292,18 +162,15 @@ static struct reader *new_reader(unsigned long lun, const struct usb_place *plac
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         return NULL;
+    if (!presence_init(&reader->presence)) {
+        free(reader);
+        return NULL;
+    }
     reader->lun = lun;
     reader->place = *place;
-    reader->watch = -1;
     reader->opening = true;
     reader->patience = wanted_patience();
     pthread_mutex_init(&reader->lock, NULL);
-    pthread_mutex_init(&reader->state_lock, NULL);
-    reader->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
-    if (reader->wake < 0) {
-        free_reader(reader);
-        return NULL;
-    }
     return reader;
 }
 
@@ -343,7 +210,7 @@ static enum err first_contact(struct reader *reader)
 
 static enum err take_key(struct reader *reader)
 {
-    const enum err err = claim_or_watch(reader);
+    const enum err err = claim(reader);
     if (err == ERR_NONE)
         return first_contact(reader);
     if (err != ERR_BUSY)
@@ -397,7 +264,7 @@ enum err reader_close(unsigned long lun)
     if (!reader)
         return ERR_NO_DEVICE;
     usb_cancel(reader->port);
-    wake_poller(reader);
+    presence_wake(&reader->presence);
     pthread_mutex_lock(&table_lock);
     while (reader->references > 0)
         pthread_cond_wait(&table_changed, &table_lock);
@@ -429,7 +296,7 @@ static enum err power_on(struct reader *reader, struct vigil *vigil, struct atr 
 
 enum err reader_power_on(struct reader *reader, struct atr *atr)
 {
-    if (!is_claimed(reader))
+    if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
     struct vigil vigil = power_vigil(reader);
@@ -440,7 +307,7 @@ enum err reader_power_on(struct reader *reader, struct atr *atr)
 
 enum err reader_reset(struct reader *reader, struct atr *atr)
 {
-    if (!is_claimed(reader))
+    if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
     struct vigil vigil = power_vigil(reader);
@@ -453,7 +320,7 @@ enum err reader_reset(struct reader *reader, struct atr *atr)
 
 enum err reader_power_off(struct reader *reader)
 {
-    if (!is_claimed(reader))
+    if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
     struct vigil vigil = power_vigil(reader);
@@ -466,7 +333,7 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
                          size_t *length)
 {
     *length = 0;
-    if (!is_claimed(reader))
+    if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
     const enum err err = card_transmit(&reader->card, apdu, apdu_length, answer, size, length);

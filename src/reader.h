@@ -14,6 +14,7 @@
 #include "ccid.h"
 #include "err.h"
 #include "model.h"
+#include "presence.h"
 #include "usb.h"
 
 #define READER_MAX 64 /* pcscd has room for 16 */
@@ -45,7 +46,6 @@ enum err reader_power_off(struct reader *reader);
 enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu_length, uint8_t *answer, size_t size,
                          size_t *length);
 
-enum presence { READER_PRESENT, READER_ABSENT, READER_GONE };
 /* Known without asking the key. */
 enum presence reader_presence(struct reader *reader);
 

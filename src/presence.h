@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * presence.h - what pcscd is told about the presence of the card, and the polling that tells it at once.
+ *
+ * The card in a key is never removed, so presence is known without asking the key: it changes only when the key is
+ * unplugged, when another program lets go of it, or when the driver had to give the card up. All functions may be
+ * called from any thread and none but presence_sleep() waits.
+ */
+#pragma once
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum presence { READER_PRESENT, READER_ABSENT, READER_GONE };
+
+/* All fields belong to presence.c. */
+struct presence_state {
+    pthread_mutex_t lock; /* of all that follows; never held while waiting */
+    bool claimed, gone;
+    enum { NOTICE_NONE, NOTICE_DUE, NOTICE_SEEN } notice;
+    bool poller_known;
+    pthread_t poller;
+    int wake;  /* eventfd, a semaphore: each count ends one poll */
+    int watch; /* inotify on the node while another program holds the interface, else -1 */
+};
+
+/* false: out of file descriptors; nothing is left then. */
+bool presence_init(struct presence_state *presence);
+void presence_destroy(struct presence_state *presence);
+
+/* The key was unplugged. */
+void presence_set_gone(struct presence_state *presence);
+/* The card has to be powered on again: every program shall learn that its state is gone. */
+void presence_set_card_lost(struct presence_state *presence);
+/* Whether the interface is ours; until then there is no card. */
+void presence_set_claimed(struct presence_state *presence, bool claimed);
+bool presence_is_claimed(struct presence_state *presence);
+
+/* What to tell pcscd now. */
+enum presence presence_now(struct presence_state *presence);
+
+/* The node is watched so that the end of another program's hold is seen; forgotten when the key is ours. */
+void presence_watch(struct presence_state *presence, const char *node);
+void presence_forget_watch(struct presence_state *presence);
+
+/* The polling function is entered. true: there is something to tell already. */
+bool presence_enter_poll(struct presence_state *presence);
+/* Sleeps till there is something to tell, a stop, or the deadline of presence_clock_ms(). false: only woken to look
+ * whether the node is free now. One thread at a time. */
+bool presence_sleep(struct presence_state *presence, int64_t deadline_ms);
+int64_t presence_clock_ms(void);
+/* Ends exactly one sleep: the one that goes on, or else the next. */
+void presence_wake(struct presence_state *presence);
