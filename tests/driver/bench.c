@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bench.c - the whole driver on a virtual Nitrokey Pro 2 with a virtual clock, called as pcscd calls it. */
+#include "bench.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/crypto.h>
+
+#define SENT_MAX 1024
+
+/* What the client has sent, to be compared with what the card has executed. */
+static struct {
+    uint8_t *bytes;
+    size_t length;
+} sent[SENT_MAX];
+static size_t sent_count;
+
+static const struct identity *pro_2(void)
+{
+    for (size_t i = 0; i < identity_count; i++)
+        if (strcmp(identities[i].name, "nitrokey-pro-2") == 0)
+            return &identities[i];
+    fail_msg("there is no nitrokey-pro-2 in readers/");
+    return NULL;
+}
+
+struct bench *bench_new_with(struct icc_options card, struct pro_options firmware)
+{
+    static struct bench bench;
+    card.atr = pro_2()->atr;
+    card.atr_len = pro_2()->atr_len;
+    bench = (struct bench){ .icc = icc_new(&card) };
+    assert_non_null(bench.icc);
+    bench.device = pro_new(pro_2(), bench.icc, &firmware);
+    assert_non_null(bench.device);
+    bench.slot = virtual_insert(BENCH_NODE, bench.device);
+    assert_non_null(bench.slot);
+    return &bench;
+}
+
+struct bench *bench_new(const struct icc_timing *generate)
+{
+    struct icc_options card = { .sign = { .work_us = 300 * MS }, .other = { .work_us = 10 * MS } };
+    if (generate) {
+        card.generate[0] = *generate;
+        card.generate_count = 1;
+    }
+    return bench_new_with(card, pro_defaults);
+}
+
+/* ---- what must hold after everything ---- */
+
+static bool executed(const struct icc_apdu *apdu, size_t i)
+{
+    return apdu->command_len == sent[i].length && memcmp(apdu->command, sent[i].bytes, sent[i].length) == 0;
+}
+
+static bool is_wrong_user_pin(const struct icc_apdu *apdu)
+{
+    return apdu->command_len > 5 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
+           memcmp(apdu->command + 5, "999999", 6) == 0;
+}
+
+static bool is_right_user_pin(const struct icc_apdu *apdu)
+{
+    return apdu->command_len > 5 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
+           memcmp(apdu->command + 5, "123456", 6) == 0;
+}
+
+static void check_the_cards_log(const struct bench *bench)
+{
+    size_t next = 0;
+    unsigned wrong = 0;
+    for (size_t i = 0; i < icc_log_count(bench->icc); i++) {
+        const struct icc_apdu apdu = icc_log_get(bench->icc, i);
+        while (next < sent_count && !executed(&apdu, next))
+            next++;
+        if (next == sent_count)
+            fail_msg("the card executed APDU %zu (INS %02x), which was not sent then, or not once more", i,
+                     apdu.command_len > 1 ? apdu.command[1] : 0);
+        next++;
+        wrong = is_right_user_pin(&apdu) && wrong < 3 ? 0 : wrong + is_wrong_user_pin(&apdu);
+    }
+    assert_int_equal(icc_counters(bench->icc).pw1, wrong < 3 ? 3 - wrong : 0);
+    assert_int_equal(icc_counters(bench->icc).pw3, 3);
+}
+
+void bench_free(struct bench *bench)
+{
+    IFDHCloseChannel(LUN); /* does no harm to a closed one */
+    check_the_cards_log(bench);
+    assert_int_equal(virtual_open_ports(), 0);
+    virtual_remove(bench->slot);
+    device_free(bench->device);
+    icc_free(bench->icc);
+    while (sent_count > 0)
+        OPENSSL_free(sent[--sent_count].bytes);
+}
+
+/* ---- pcscd ---- */
+
+RESPONSECODE bench_open(void)
+{
+    char name[] = BENCH_NAME;
+    return IFDHCreateChannelByName(LUN, name);
+}
+
+RESPONSECODE bench_power(DWORD action)
+{
+    UCHAR atr[33];
+    DWORD length = sizeof atr;
+    return IFDHPowerICC(LUN, action, atr, &length);
+}
+
+void bench_start(struct bench *bench)
+{
+    (void)bench;
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+}
+
+void bench_stop(struct bench *bench)
+{
+    (void)bench;
+    assert_int_equal(IFDHCloseChannel(LUN), IFD_SUCCESS);
+}
+
+RESPONSECODE bench_event_thread(void)
+{
+    RESPONSECODE (*poll)(DWORD, int);
+    DWORD length = sizeof poll;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll), IFD_SUCCESS);
+    (void)poll(LUN, 0);
+    const RESPONSECODE presence = IFDHICCPresence(LUN);
+    if (presence == IFD_ICC_PRESENT)
+        (void)bench_power(IFD_POWER_UP);
+    return presence;
+}
+
+/* ---- the client ---- */
+
+static size_t remember(const char *apdu)
+{
+    char digits[2 * 4096];
+    size_t count = 0;
+    for (; *apdu; apdu++)
+        if (*apdu != ' ')
+            digits[count++] = *apdu;
+    digits[count] = '\0';
+    long length = 0;
+    assert_true(sent_count < SENT_MAX);
+    sent[sent_count].bytes = OPENSSL_hexstr2buf(digits, &length);
+    assert_non_null(sent[sent_count].bytes);
+    sent[sent_count].length = (size_t)length;
+    return sent_count++;
+}
+
+struct answer bench_transmit(struct bench *bench, const char *apdu)
+{
+    const size_t i = remember(apdu);
+    struct answer answer = { .length = 0 };
+    const SCARD_IO_HEADER pci = { .Protocol = 1, .Length = sizeof pci };
+    SCARD_IO_HEADER received = pci;
+    DWORD length = sizeof answer.bytes;
+    const int64_t begun = virtual_now_us(bench->slot);
+    answer.code = IFDHTransmitToICC(LUN, pci, sent[i].bytes, sent[i].length, answer.bytes, &length, &received);
+    answer.took_us = virtual_now_us(bench->slot) - begun;
+    answer.length = length;
+    if (answer.code == IFD_SUCCESS && length >= 2)
+        answer.status_word = (unsigned)(answer.bytes[length - 2] << 8 | answer.bytes[length - 1]);
+    if (answer.code != IFD_SUCCESS)
+        assert_int_equal(length, 0);
+    return answer;
+}
+
+struct answer bench_expect(struct bench *bench, const char *apdu, unsigned status_word)
+{
+    const struct answer answer = bench_transmit(bench, apdu);
+    if (answer.code != IFD_SUCCESS || answer.status_word != status_word)
+        fail_msg("%s: code %ld, status word %04x instead of %04x", apdu, (long)answer.code, answer.status_word,
+                 status_word);
+    return answer;
+}
+
+void bench_works(struct bench *bench)
+{
+    bench_expect(bench, SELECT, 0x9000);
+    const struct answer aid = bench_expect(bench, GET_AID, 0x9000);
+    assert_int_equal(aid.length, 18);
+    assert_memory_equal(aid.bytes, "\xD2\x76\x00\x01\x24\x01", 6);
+}
+
+void bench_will_execute(const char *apdu)
+{
+    (void)remember(apdu);
+}
+
+struct close_while {
+    struct bench *bench;
+    const char *apdu;
+    RESPONSECODE code;
+};
+
+static void *transmit_until_closed(void *context)
+{
+    struct close_while *const job = context;
+    job->code = bench_transmit(job->bench, job->apdu).code;
+    return NULL;
+}
+
+RESPONSECODE bench_close_while(struct bench *bench, const char *apdu, int64_t after_us)
+{
+    struct close_while job = { .bench = bench, .apdu = apdu };
+    pthread_t client;
+    virtual_hold_at(bench->slot, virtual_now_us(bench->slot) + after_us);
+    assert_int_equal(pthread_create(&client, NULL, transmit_until_closed, &job), 0);
+    assert_true(virtual_await_hold(bench->slot));
+    assert_int_equal(IFDHCloseChannel(LUN), IFD_SUCCESS);
+    pthread_join(client, NULL);
+    virtual_release(bench->slot);
+    return job.code;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_open.c - plugging in, restarts of pcscd, other programs and unplugging: what pcscd is told, and what stays. */
+#include "bench.h"
+#include <pthread.h>
+#include <string.h>
+
+static RESPONSECODE open_as(DWORD lun, const char *name)
+{
+    char copy[256] = "";
+    strncpy(copy, name, sizeof copy - 1);
+    return IFDHCreateChannelByName(lun, copy);
+}
+
+/* ---- what cannot be opened ---- */
+
+static void refuses(RESPONSECODE code, const char *name)
+{
+    assert_int_equal(open_as(LUN, name), code);
+    assert_int_equal(virtual_open_ports(), 0);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_COMMUNICATION_ERROR); /* the Lun is not in use */
+}
+
+static void the_hid_interface_is_no_ccid_interface(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    const struct host_statistics before = virtual_statistics(b->slot);
+    refuses(IFD_NO_SUCH_DEVICE, BENCH_NAME_HID);
+    const struct host_statistics after = virtual_statistics(b->slot);
+    assert_int_equal(after.interrupt_in, before.interrupt_in); /* nothing was asked of it */
+    assert_int_equal(after.bulk_out, before.bulk_out);
+    bench_start(b);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void an_interface_that_is_not_there_is_no_ccid_interface(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    refuses(IFD_NO_SUCH_DEVICE, "usb:20a0/4108:libudev:7:" BENCH_NODE);
+    bench_free(b);
+}
+
+static void another_device_at_the_node_than_pcscd_says_is_refused(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    refuses(IFD_NO_SUCH_DEVICE, "usb:20a0/4109:libudev:1:" BENCH_NODE);
+    bench_free(b);
+}
+
+static void a_node_that_is_not_there_is_a_communication_error(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    refuses(IFD_COMMUNICATION_ERROR, "usb:20a0/4108:libudev:1:/dev/bus/usb/001/099");
+    bench_free(b);
+}
+
+static void a_node_without_permission_is_a_communication_error(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    virtual_deny_access(b->slot, true);
+    refuses(IFD_COMMUNICATION_ERROR, BENCH_NAME);
+    bench_free(b);
+}
+
+static void a_device_name_that_is_nonsense_is_a_communication_error(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    static const char *const nonsense[] = { "", "usb:", "usb:20a0", "usb:20a0/4108:libudev:x:" BENCH_NODE,
+        "usb:20a0/4108:libudev:1:", "/dev/ttyS0", "usb:zzzz/4108:libudev:1:" BENCH_NODE };
+    for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++)
+        refuses(IFD_COMMUNICATION_ERROR, nonsense[i]);
+    bench_free(b);
+}
+
+static void descriptors_that_are_garbage_are_refused_and_a_good_key_works_afterwards(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    for (enum descriptor_fault fault = DESCRIPTORS_CLASS_CUT; fault <= DESCRIPTORS_NEVER_END; fault++) {
+        b->device->faults.descriptors = fault;
+        virtual_unplug(b->slot);
+        virtual_plug(b->slot);
+        if (bench_open() == IFD_SUCCESS) /* a fault that leaves what the driver needs intact */
+            IFDHCloseChannel(LUN);
+        assert_int_equal(virtual_open_ports(), 0);
+    }
+    b->device->faults.descriptors = DESCRIPTORS_CLASS_GARBAGE;
+    virtual_unplug(b->slot);
+    virtual_plug(b->slot);
+    refuses(IFD_NO_SUCH_DEVICE, BENCH_NAME);
+    b->device->faults.descriptors = DESCRIPTORS_RIGHT;
+    virtual_unplug(b->slot);
+    virtual_plug(b->slot);
+    bench_start(b);
+    bench_works(b);
+    bench_free(b);
+}
+
+/* ---- another program has it ---- */
+
+static void a_key_that_another_program_holds_has_no_card_until_it_lets_go(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    virtual_occupy(b->slot, 1, true);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
+    virtual_occupy(b->slot, 1, false);
+    assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    bench_works(b);
+    bench_free(b);
+}
+
+/* ---- a driver before us has left something ---- */
+
+#define LEFT_APDU "00CA006E00"
+
+/* A driver that is killed while its command is under way: sends an XfrBlock with this bSeq and dies. */
+static void somebody_sends_a_block_and_dies(uint8_t sequence)
+{
+    static const uint8_t block[] = { 0x00, 0x00, 0x05, 0x00, 0xca, 0x00, 0x6e, 0x00 }; /* I-block, N(S) = 0 */
+    uint8_t message[10 + sizeof block + 1] = { 0x6f, sizeof block + 1, 0, 0, 0, 0, sequence, 0, 0, 0 };
+    memcpy(message + 10, block, sizeof block);
+    for (size_t i = 0; i < sizeof block; i++)
+        message[10 + sizeof block] ^= block[i];
+    const struct usb_place place = { .vendor_id = 0x20a0, .product_id = 0x4108, .interface_number = 1,
+                                     .node = BENCH_NODE };
+    struct usb_port *port;
+    struct usb_identity identity;
+    assert_int_equal(usb_open(&port, &place, &identity), ERR_NONE);
+    assert_int_equal(usb_claim(port), ERR_NONE);
+    assert_int_equal(usb_post_out(port, message, sizeof message), ERR_NONE);
+    assert_int_equal(usb_take_back_out(port, usb_now_ms(port)), USB_OUT_SENT);
+    usb_close(port);
+}
+
+static void an_answer_left_by_a_killed_driver_is_nobodys_whatever_its_number(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    for (unsigned sequence = 0; sequence < 256; sequence++) {
+        bench_stop(b);
+        bench_will_execute(LEFT_APDU);
+        somebody_sends_a_block_and_dies((uint8_t)sequence);
+        virtual_pass(b->slot, SECOND);
+        bench_start(b);
+        bench_works(b);
+    }
+    bench_free(b);
+}
+
+static struct bench *closed_while_it_generates(void)
+{
+    struct bench *b = bench_new(&(struct icc_timing){ .work_us = 60 * SECOND });
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    assert_int_equal(bench_close_while(b, GENERATE_SIGNATURE_KEY, 10 * SECOND), IFD_COMMUNICATION_ERROR);
+    return b;
+}
+
+static void opening_a_busy_key_takes_5_s_at_most(void **state)
+{
+    (void)state;
+    struct bench *b = closed_while_it_generates();
+    const int64_t begun = virtual_now_us(b->slot);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+    (void)bench_power(IFD_POWER_UP);
+    assert_true(virtual_now_us(b->slot) - begun <= 5 * SECOND);
+    bench_free(b);
+}
+
+static void a_key_that_was_busy_at_open_serves_when_it_is_free(void **state)
+{
+    (void)state;
+    struct bench *b = closed_while_it_generates();
+    const int64_t begun = virtual_now_us(b->slot);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    while (bench_power(IFD_POWER_UP) != IFD_SUCCESS)
+        assert_true(virtual_now_us(b->slot) - begun < 60 * SECOND);
+    assert_true(virtual_now_us(b->slot) - begun < 55 * SECOND);
+    bench_works(b);
+    bench_free(b);
+}
+
+/* ---- the end ---- */
+
+static void unplug(void *slot)
+{
+    virtual_unplug(slot);
+}
+
+static void an_unplug_ends_a_generation_at_once_and_a_replug_works(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(&(struct icc_timing){ .work_us = 60 * SECOND });
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 10 * SECOND, unplug, b->slot);
+    const struct answer generated = bench_transmit(b, GENERATE_SIGNATURE_KEY);
+    assert_int_equal(generated.code, IFD_COMMUNICATION_ERROR);
+    assert_int_equal(generated.took_us, 10 * SECOND);
+    assert_int_equal(bench_event_thread(), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_COMMUNICATION_ERROR);
+    bench_stop(b);
+    virtual_plug(b->slot);
+    bench_start(b);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void an_unplug_during_power_on_is_an_error_and_a_replug_works(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    virtual_at(b->slot, virtual_now_us(b->slot), unplug, b->slot);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_COMMUNICATION_ERROR);
+    bench_stop(b);
+    virtual_plug(b->slot);
+    bench_start(b);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void closing_while_a_command_runs_ends_it_and_frees_all(void **state)
+{
+    (void)state;
+    struct bench *b = closed_while_it_generates();
+    assert_int_equal(virtual_open_ports(), 0);
+    assert_int_equal(IFDHCloseChannel(LUN), IFD_COMMUNICATION_ERROR); /* it is closed */
+    bench_free(b);
+}
+
+/* ---- polling ---- */
+
+struct poller {
+    RESPONSECODE (*poll)(DWORD, int);
+    RESPONSECODE (*stop)(DWORD);
+    RESPONSECODE code;
+};
+
+static struct poller poller(void)
+{
+    struct poller p = { .code = -1 };
+    DWORD length = sizeof p.poll;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&p.poll),
+                     IFD_SUCCESS);
+    length = sizeof p.stop;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&p.stop), IFD_SUCCESS);
+    return p;
+}
+
+static void *poll_for_a_minute(void *context)
+{
+    struct poller *const p = context;
+    p->code = p->poll(LUN, 60000);
+    return NULL;
+}
+
+static void one_stop_ends_one_poll_also_one_that_begins_later(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    struct poller p = poller();
+    pthread_t thread;
+    assert_int_equal(p.stop(LUN), IFD_SUCCESS);
+    assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
+    pthread_join(thread, NULL); /* or this test takes a minute */
+    assert_int_equal(p.code, IFD_SUCCESS);
+    assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
+    assert_int_equal(p.stop(LUN), IFD_SUCCESS);
+    pthread_join(thread, NULL);
+    bench_free(b);
+}
+
+static void closing_ends_a_poll(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    struct poller p = poller();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
+    bench_stop(b);
+    pthread_join(thread, NULL);
+    bench_free(b);
+}
+
+static void polling_an_idle_key_causes_no_transfer(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    bench_works(b);
+    const struct host_statistics before = virtual_statistics(b->slot);
+    const struct poller p = poller();
+    for (int i = 0; i < 10; i++) {
+        virtual_pass(b->slot, MINUTE);
+        assert_int_equal(p.poll(LUN, 0), IFD_SUCCESS);
+        assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+    }
+    const struct host_statistics after = virtual_statistics(b->slot);
+    assert_memory_equal(&after, &before, sizeof after);
+    assert_int_equal(after.interrupt_in, 0);
+    bench_free(b);
+}
+
+/* ---- two keys ---- */
+
+static void two_keys_do_not_disturb_each_other(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    const struct icc_options card = { .atr = b->device->identity->atr, .atr_len = b->device->identity->atr_len,
+                                      .other = { .work_us = 10 * MS } };
+    struct icc *const icc = icc_new(&card);
+    struct device *const device = pro_new(b->device->identity, icc, &pro_defaults);
+    struct virtual_slot *const slot = virtual_insert("/dev/bus/usb/001/003", device);
+    bench_start(b);
+    assert_int_equal(open_as(0x10000, "usb:20a0/4108:libudev:1:/dev/bus/usb/001/003"), IFD_SUCCESS);
+    icc_set_mute(icc, true);
+    bench_works(b);
+    assert_int_equal(IFDHCloseChannel(0x10000), IFD_SUCCESS);
+    bench_works(b);
+    bench_stop(b);
+    virtual_remove(slot);
+    device_free(device);
+    icc_free(icc);
+    bench_free(b);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_hid_interface_is_no_ccid_interface),
+        TEST(an_interface_that_is_not_there_is_no_ccid_interface),
+        TEST(another_device_at_the_node_than_pcscd_says_is_refused),
+        TEST(a_node_that_is_not_there_is_a_communication_error),
+        TEST(a_node_without_permission_is_a_communication_error),
+        TEST(a_device_name_that_is_nonsense_is_a_communication_error),
+        TEST(descriptors_that_are_garbage_are_refused_and_a_good_key_works_afterwards),
+        TEST(a_key_that_another_program_holds_has_no_card_until_it_lets_go),
+        TEST(an_answer_left_by_a_killed_driver_is_nobodys_whatever_its_number),
+        TEST(opening_a_busy_key_takes_5_s_at_most),
+        TEST(a_key_that_was_busy_at_open_serves_when_it_is_free),
+        TEST(an_unplug_ends_a_generation_at_once_and_a_replug_works),
+        TEST(an_unplug_during_power_on_is_an_error_and_a_replug_works),
+        TEST(closing_while_a_command_runs_ends_it_and_frees_all),
+        TEST(one_stop_ends_one_poll_also_one_that_begins_later),
+        TEST(closing_ends_a_poll),
+        TEST(polling_an_idle_key_causes_no_transfer),
+        TEST(two_keys_do_not_disturb_each_other),
+    };
+    return cmocka_run_group_tests_name("open", tests, NULL, NULL);
+}

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# setup.sh - what tests/demo and tests/run have in common: packages and builds. To be sourced by bash.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${BUILD:-$top/build}
+
+build_packages=(meson ninja-build gcc libc6-dev pkg-config python3 git ca-certificates
+    libusb-1.0-0-dev libpcsclite-dev libssl-dev libcmocka-dev)
+bus_packages=(pcscd libccid gnupg scdaemon opensc procps util-linux)
+check_packages=(clang libclang-rt-14-dev valgrind)
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+die() {
+    say "$(basename "$0"): $*"
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_packages PACKAGE...: by apt, only what is not there yet.
+install_packages() {
+    local package missing=()
+    command -v dpkg-query >/dev/null || die "this needs Debian's packages: $*"
+    for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    say "installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive sh -c \
+        'apt-get -qq update && apt-get -qq install --no-install-recommends -y "$@" >/dev/null' sh "${missing[@]}" ||
+        die "apt could not install ${missing[*]}"
+}
+
+# build_in DIRECTORY [MESON-OPTION...]: configures, builds, and installs below DIRECTORY/stage.
+build_in() {
+    local directory=$1
+    shift
+    if ! { meson setup "$directory" "$top" $([ -e "$directory/build.ninja" ] && echo --reconfigure) "$@" &&
+        ninja -C "$directory" && DESTDIR=stage meson install -C "$directory" --no-rebuild; } \
+        >"$directory.log" 2>&1; then
+        tail -n 40 "$directory.log" >&2
+        die "the build in $directory failed; all of it is in $directory.log"
+    fi
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* card_memory.h - all that an OpenPGP card keeps when the power is off. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <openssl/evp.h>
+#include "card_pin.h"
+
+enum card_pin_id { PIN_PW1, PIN_RC, PIN_PW3, PIN_COUNT };
+enum card_key_id { KEY_SIGNATURE, KEY_DECRYPTION, KEY_AUTHENTICATION, KEY_COUNT };
+enum card_key_origin { KEY_NONE, KEY_GENERATED, KEY_IMPORTED }; /* as data object DE says it */
+enum card_access { ACCESS_NEVER, ACCESS_ALWAYS, ACCESS_PW1, ACCESS_PW3 }; /* PW1: with number 82 */
+
+/* What is true of a data object, whatever is in it. */
+struct card_object_rule {
+    uint16_t tag;
+    uint16_t least, most; /* bytes */
+    enum card_access read, write;
+};
+
+struct card_object {
+    const struct card_object_rule *rule;
+    uint8_t *bytes; /* NULL: empty */
+    size_t length;
+};
+
+#define CARD_OBJECTS 26
+
+struct card_memory {
+    struct card_pin pin[PIN_COUNT];
+    bool pin_lasts; /* C4: PW1 81 stays verified after a signature */
+    bool terminated;
+    uint32_t signatures;
+    struct card_object object[CARD_OBJECTS];
+    EVP_PKEY *key[KEY_COUNT];
+    enum card_key_origin origin[KEY_COUNT];
+};
+
+/* As it leaves the factory; false: out of memory. The memory must be empty, or all zero. */
+bool card_memory_format(struct card_memory *memory);
+void card_memory_clear(struct card_memory *memory);
+
+/* NULL: there is no such object to be stored. */
+struct card_object *card_memory_object(struct card_memory *memory, uint16_t tag);
+/* Copies; false: out of memory, or not as long as the rule says. */
+bool card_memory_store(struct card_object *object, const uint8_t *bytes, size_t length);
+
+/* Takes the key over, which may be NULL. */
+void card_memory_set_key(struct card_memory *memory, enum card_key_id id, EVP_PKEY *key, enum card_key_origin origin);
+/* Bits of the modulus, as the algorithm attributes C1 ... C3 say. */
+unsigned card_memory_key_bits(struct card_memory *memory, enum card_key_id id);

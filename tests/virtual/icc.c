@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * icc.c - the smart card inside a virtual key: line, clock and scripted time around T=1 (t1_card.h) and the
+ * application (openpgp.h).
+ *
+ * A chip has one thing to do at a time. While it computes it does not listen: what the reader sends is lost. It speaks
+ * when its answer, or an S(WTX request) of the script, is due; the block stays on offer until the reader takes it or
+ * sends something, which then goes unheard past it.
+ */
+#include "icc.h"
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include "apdu_log.h"
+#include "openpgp.h"
+#include "t1_card.h"
+
+#define GENERATE_MAX 8
+#define LOOK_AGAIN_US 20000 /* in real time, when a computation takes longer than the script says */
+
+struct icc {
+    uint8_t atr[33];
+    size_t atr_len;
+    struct icc_timing generate[GENERATE_MAX], sign, other;
+    size_t generate_count, generated;
+    bool real_time, powered, mute;
+    struct openpgp *application;
+    struct t1_card t1;
+    struct apdu_log *log;
+    size_t resets, blocks;
+    /* the command under way: t1.state is WORKING, or ASKING with an S(WTX request) */
+    struct icc_timing timing;
+    bool busy;
+    int64_t begun_us, look_us, wtx_us; /* look_us: when the answer may be there */
+    uint8_t command[OPENPGP_COMMAND_MAX];
+    size_t command_len;
+    /* a block is on offer */
+    bool speaking;
+    int64_t speaks_us;
+    /* faults */
+    enum icc_corruption corruption;
+    unsigned corrupt, mishear;
+    bool lies;
+    uint8_t lie;
+};
+
+struct icc *icc_new(const struct icc_options *options)
+{
+    struct icc *icc = calloc(1, sizeof *icc);
+    if (!icc)
+        return NULL;
+    icc->atr_len = options->atr_len < sizeof icc->atr ? options->atr_len : sizeof icc->atr;
+    memcpy(icc->atr, options->atr, icc->atr_len);
+    icc_set_generate(icc, options->generate, options->generate_count);
+    icc->sign = options->sign;
+    icc->other = options->other;
+    icc->real_time = options->real_time;
+    icc->application = openpgp_new(options->state_path);
+    icc->log = icc->application ? apdu_log_new(options->log_path) : NULL;
+    if (!icc->log) {
+        icc_free(icc);
+        return NULL;
+    }
+    t1_card_reset(&icc->t1);
+    return icc;
+}
+
+void icc_free(struct icc *icc)
+{
+    if (!icc)
+        return;
+    openpgp_free(icc->application);
+    apdu_log_free(icc->log);
+    OPENSSL_cleanse(icc, sizeof *icc);
+    free(icc);
+}
+
+/* ---- power ---- */
+
+static void lose_power(struct icc *icc, int64_t now_us)
+{
+    if (icc->busy)
+        apdu_log_abandoned(icc->log, now_us, icc->command, icc->command_len);
+    OPENSSL_cleanse(icc->command, sizeof icc->command);
+    icc->busy = icc->speaking = icc->powered = false;
+    openpgp_reset(icc->application);
+    t1_card_reset(&icc->t1);
+}
+
+const uint8_t *icc_reset(struct icc *icc, int64_t now_us, size_t *atr_len)
+{
+    lose_power(icc, now_us);
+    icc->powered = true;
+    icc->resets++;
+    apdu_log_reset(icc->log, now_us);
+    *atr_len = icc->mute ? 0 : icc->atr_len;
+    return icc->atr;
+}
+
+void icc_power_off(struct icc *icc)
+{
+    lose_power(icc, icc->begun_us);
+}
+
+/* ---- a command ---- */
+
+static const struct icc_timing *timing(struct icc *icc, enum openpgp_effort effort)
+{
+    if (effort == OPENPGP_PRIVATE_KEY)
+        return &icc->sign;
+    if (effort == OPENPGP_QUICK || icc->generate_count == 0)
+        return &icc->other;
+    const size_t n = icc->generated < icc->generate_count ? icc->generated : icc->generate_count - 1;
+    icc->generated++;
+    return &icc->generate[n];
+}
+
+static void begin(struct icc *icc, int64_t now_us)
+{
+    icc->command_len = icc->t1.command_len;
+    memcpy(icc->command, icc->t1.command, icc->command_len);
+    icc->timing = *timing(icc, openpgp_begin(icc->application, icc->command, icc->command_len));
+    icc->busy = true;
+    icc->begun_us = now_us;
+    icc->look_us = now_us + icc->timing.work_us;
+    const int64_t first = icc->timing.silent_us > icc->timing.wtx_every_us ? icc->timing.silent_us
+                                                                           : icc->timing.wtx_every_us;
+    icc->wtx_us = icc->timing.wtx_every_us > 0 ? now_us + first : ICC_NEVER;
+}
+
+static size_t finish(struct icc *icc, int64_t now_us, uint8_t answer[OPENPGP_ANSWER_MAX])
+{
+    const size_t length = openpgp_finish(icc->application, answer, OPENPGP_ANSWER_MAX);
+    apdu_log_executed(icc->log, icc->begun_us, now_us, icc->command, icc->command_len,
+                      (uint16_t)(answer[length - 2] << 8 | answer[length - 1]), length - 2);
+    OPENSSL_cleanse(icc->command, icc->command_len);
+    icc->busy = false;
+    return length;
+}
+
+/* The answer is due; false: in real time it may not be there yet. */
+static bool end(struct icc *icc, int64_t now_us)
+{
+    if (icc->real_time && !openpgp_done(icc->application)) {
+        icc->look_us = now_us + LOOK_AGAIN_US;
+        return false;
+    }
+    uint8_t answer[OPENPGP_ANSWER_MAX];
+    const size_t length = finish(icc, now_us, answer);
+    t1_card_answer(&icc->t1, answer, length);
+    OPENSSL_cleanse(answer, length);
+    return true;
+}
+
+/* ---- the line ---- */
+
+static void offer(struct icc *icc, int64_t at_us)
+{
+    icc->speaking = true;
+    icc->speaks_us = at_us;
+}
+
+void icc_hear(struct icc *icc, int64_t now_us, const uint8_t *bytes, size_t length)
+{
+    icc->blocks++;
+    icc->speaking = false;
+    if (!icc->powered || icc->mute || icc->t1.state == T1_CARD_WORKING)
+        return;
+    uint8_t heard[T1_CARD_BLOCK_MAX + 1], answer[OPENPGP_ANSWER_MAX];
+    if (length > sizeof heard)
+        length = sizeof heard; /* longer than any block: wrong anyway */
+    memcpy(heard, bytes, length);
+    if (icc->mishear > 0 && length > 0) {
+        icc->mishear--;
+        heard[length - 1] ^= 0x55;
+    }
+    switch (t1_card_hear(&icc->t1, heard, length)) {
+    case T1_CARD_SPEAK:
+        if (icc->busy && icc->t1.state == T1_CARD_LISTENING)
+            (void)finish(icc, now_us, answer); /* S(RESYNCH) while an S(WTX request) waited: nobody gets the answer */
+        offer(icc, now_us);
+        break;
+    case T1_CARD_EXECUTE:
+        begin(icc, now_us);
+        break;
+    case T1_CARD_RESUME:
+        break;
+    }
+    OPENSSL_cleanse(heard, sizeof heard);
+    OPENSSL_cleanse(answer, sizeof answer);
+}
+
+int64_t icc_speaks_at(const struct icc *icc)
+{
+    if (!icc->powered || icc->mute)
+        return ICC_NEVER;
+    if (icc->speaking)
+        return icc->speaks_us;
+    if (icc->t1.state != T1_CARD_WORKING)
+        return ICC_NEVER;
+    return icc->wtx_us < icc->look_us ? icc->wtx_us : icc->look_us;
+}
+
+/* What the line does to a block on its way to the reader; returns its length. */
+static size_t corrupted(enum icc_corruption how, uint8_t *block, size_t length)
+{
+    switch (how) {
+    case ICC_BAD_EDC:
+        block[length - 1] ^= 0xff;
+        return length;
+    case ICC_BAD_LENGTH:
+        block[2] ^= 0x04;
+        return length;
+    case ICC_BAD_SEQUENCE: {
+        const uint8_t bit = block[1] & 0x80 ? 0x10 : 0x40;
+        block[1] ^= bit;
+        block[length - 1] ^= bit;
+        return length;
+    }
+    case ICC_TRUNCATED:
+        return length / 2;
+    case ICC_NOISE:
+        RAND_bytes(block, (int)length);
+        return length;
+    }
+    return length;
+}
+
+/* Something is due that is not on offer yet: the end of the work, or an S(WTX request). */
+static void advance(struct icc *icc, int64_t now_us)
+{
+    if (icc->speaking || icc->t1.state != T1_CARD_WORKING)
+        return;
+    if (now_us >= icc->look_us && end(icc, now_us))
+        offer(icc, now_us);
+    else if (now_us >= icc->wtx_us) {
+        t1_card_ask_wtx(&icc->t1, icc->lies ? icc->lie : icc->timing.wtx_multiplier);
+        icc->wtx_us += icc->timing.wtx_every_us;
+        offer(icc, now_us);
+    }
+}
+
+size_t icc_speak(struct icc *icc, int64_t now_us, uint8_t *bytes, size_t capacity)
+{
+    if (icc_speaks_at(icc) > now_us)
+        return 0;
+    advance(icc, now_us);
+    if (!icc->speaking || icc->t1.out_len > capacity)
+        return 0;
+    icc->speaking = false;
+    memcpy(bytes, icc->t1.out, icc->t1.out_len);
+    if (icc->corrupt == 0)
+        return icc->t1.out_len;
+    icc->corrupt--;
+    return corrupted(icc->corruption, bytes, icc->t1.out_len);
+}
+
+/* ---- faults ---- */
+
+void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t count)
+{
+    icc->generate_count = count < GENERATE_MAX ? count : GENERATE_MAX;
+    if (count > 0)
+        memcpy(icc->generate, timing, icc->generate_count * sizeof *timing);
+    icc->generated = 0;
+}
+
+void icc_set_mute(struct icc *icc, bool mute)
+{
+    icc->mute = mute;
+}
+
+void icc_corrupt(struct icc *icc, enum icc_corruption how, unsigned times)
+{
+    icc->corruption = how;
+    icc->corrupt = times;
+}
+
+void icc_mishear(struct icc *icc, unsigned times)
+{
+    icc->mishear = times;
+}
+
+void icc_ask_ifs(struct icc *icc, uint8_t ifsc)
+{
+    icc->t1.ask_ifs = ifsc;
+}
+
+void icc_ask_abort(struct icc *icc)
+{
+    icc->t1.ask_abort = true;
+}
+
+void icc_lie_about_wtx(struct icc *icc, uint8_t multiplier)
+{
+    icc->lies = true;
+    icc->lie = multiplier;
+}
+
+/* ---- what tests ask ---- */
+
+size_t icc_log_count(const struct icc *icc)
+{
+    return apdu_log_count(icc->log);
+}
+
+struct icc_apdu icc_log_get(const struct icc *icc, size_t index)
+{
+    return apdu_log_get(icc->log, index);
+}
+
+struct icc_counters icc_counters(const struct icc *icc)
+{
+    const struct openpgp_tries tries = openpgp_tries(icc->application);
+    return (struct icc_counters){ .pw1 = tries.pw1, .rc = tries.rc, .pw3 = tries.pw3 };
+}
+
+size_t icc_resets(const struct icc *icc)
+{
+    return icc->resets;
+}
+
+size_t icc_blocks(const struct icc *icc)
+{
+    return icc->blocks;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * openpgp.c - the application on the card: an OpenPGP card 3.4 with RSA keys.
+ *
+ * An APDU is taken apart, a chain of them put together, its command executed at once or, where a private key computes,
+ * begun in a thread; the answer is cut to what the command asked for, the rest waits for GET RESPONSE.
+ */
+#include "openpgp.h"
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include "card_state.h"
+#include "openpgp_card.h"
+
+#define CLA_CHAIN 0x10
+
+struct openpgp *openpgp_new(const char *state_path)
+{
+    struct openpgp *card = calloc(1, sizeof *card);
+    if (!card)
+        return NULL;
+    card->data = (struct tlv_writer){ .bytes = card->data_bytes, .size = sizeof card->data_bytes - 2 };
+    card->state_path = state_path ? strdup(state_path) : NULL;
+    if ((state_path && !card->state_path) || !card_memory_format(&card->memory) ||
+        (state_path && !card_state_load(state_path, &card->memory))) {
+        openpgp_free(card);
+        return NULL;
+    }
+    return card;
+}
+
+static void forget_answer(struct openpgp *card)
+{
+    OPENSSL_cleanse(card->data_bytes, sizeof card->data_bytes);
+    card->data.length = card->delivered = 0;
+    card->data.overflow = false;
+}
+
+void openpgp_reset(struct openpgp *card)
+{
+    card_job_cancel(card->job);
+    card->job = NULL;
+    memset(card->verified, 0, sizeof card->verified);
+    OPENSSL_cleanse(card->command, sizeof card->command);
+    card->chain_len = 0;
+    forget_answer(card);
+}
+
+void openpgp_free(struct openpgp *card)
+{
+    if (!card)
+        return;
+    openpgp_reset(card);
+    card_memory_clear(&card->memory);
+    free(card->state_path);
+    free(card);
+}
+
+void openpgp_save(struct openpgp *card)
+{
+    if (card->state_path && !card_state_save(card->state_path, &card->memory))
+        exit(EXIT_FAILURE); /* the message is printed; to go on would lose keys */
+}
+
+bool openpgp_allowed(const struct openpgp *card, enum card_access access)
+{
+    switch (access) {
+    case ACCESS_NEVER: return false;
+    case ACCESS_ALWAYS: return true;
+    case ACCESS_PW1: return card->verified[VERIFIED_82];
+    case ACCESS_PW3: return card->verified[VERIFIED_83];
+    }
+    return false;
+}
+
+struct openpgp_tries openpgp_tries(const struct openpgp *card)
+{
+    const struct card_pin *pin = card->memory.pin;
+    return (struct openpgp_tries){ .pw1 = pin[PIN_PW1].tries, .rc = pin[PIN_RC].tries, .pw3 = pin[PIN_PW3].tries };
+}
+
+/* ---- commands of the card as a whole ---- */
+
+static uint16_t select_application(struct openpgp *card, const struct command *command)
+{
+    static const uint8_t RID[] = { 0xd2, 0x76, 0x00, 0x01, 0x24, 0x01 };
+    if (command->p1 != 0x04)
+        return SW_WRONG_P1_P2;
+    if (command->length < sizeof RID || memcmp(command->data, RID, sizeof RID) != 0)
+        return SW_NO_FILE;
+    memset(card->verified, 0, sizeof card->verified);
+    return card->memory.terminated ? SW_TERMINATED : SW_OK;
+}
+
+static uint16_t get_challenge(struct openpgp *card, const struct command *command)
+{
+    uint8_t random[256];
+    if (command->p1 != 0x00 || command->p2 != 0x00)
+        return SW_WRONG_P1_P2;
+    if (command->expected == 0 || command->expected > 255)
+        return SW_WRONG_LENGTH;
+    RAND_bytes(random, (int)command->expected);
+    tlv_append(&card->data, random, command->expected);
+    return SW_OK;
+}
+
+static uint16_t terminate(struct openpgp *card, const struct command *command)
+{
+    const struct card_pin *pin = card->memory.pin;
+    if (command->p1 != 0x00 || command->p2 != 0x00)
+        return SW_WRONG_P1_P2;
+    if (!card->verified[VERIFIED_83] && (pin[PIN_PW1].tries > 0 || pin[PIN_PW3].tries > 0))
+        return SW_SECURITY_STATUS;
+    card->memory.terminated = true;
+    openpgp_save(card);
+    return SW_OK;
+}
+
+static uint16_t activate(struct openpgp *card, const struct command *command)
+{
+    if (command->p1 != 0x00 || command->p2 != 0x00)
+        return SW_WRONG_P1_P2;
+    if (!card->memory.terminated)
+        return SW_OK;
+    if (!card_memory_format(&card->memory))
+        return SW_NO_MEMORY;
+    memset(card->verified, 0, sizeof card->verified);
+    openpgp_save(card);
+    return SW_OK;
+}
+
+static const struct {
+    uint8_t ins;
+    bool when_terminated;
+    uint16_t (*execute)(struct openpgp *card, const struct command *command);
+} INSTRUCTIONS[] = {
+    { 0x20, false, openpgp_verify },
+    { 0x24, false, openpgp_change },
+    { 0x2a, false, openpgp_security_operation },
+    { 0x2c, false, openpgp_reset_retry },
+    { 0x44, true, activate },
+    { 0x47, false, openpgp_generate },
+    { 0x84, false, get_challenge },
+    { 0x88, false, openpgp_authenticate },
+    { 0xa4, true, select_application },
+    { 0xca, true, openpgp_get_data },
+    { 0xda, false, openpgp_put_data },
+    { 0xdb, false, openpgp_import },
+    { 0xe6, false, terminate },
+};
+
+static uint16_t execute(struct openpgp *card, const struct command *command)
+{
+    if ((command->cla & ~CLA_CHAIN) != 0)
+        return SW_NO_CLASS;
+    for (size_t i = 0; i < sizeof INSTRUCTIONS / sizeof INSTRUCTIONS[0]; i++)
+        if (INSTRUCTIONS[i].ins == command->ins) {
+            if (card->memory.terminated && !INSTRUCTIONS[i].when_terminated)
+                return SW_TERMINATED;
+            return INSTRUCTIONS[i].execute(card, command);
+        }
+    return SW_NO_INSTRUCTION;
+}
+
+/* ---- APDUs ---- */
+
+/* A part of a chain (ISO 7816-4 §5.3.3) is added to what came before; the last one makes the command whole. */
+static uint16_t join_chain(struct openpgp *card, struct command *command)
+{
+    if (command->length > sizeof card->command - card->chain_len) {
+        card->chain_len = 0;
+        return SW_WRONG_LENGTH;
+    }
+    if (command->length > 0)
+        memcpy(card->command + card->chain_len, command->data, command->length);
+    card->chain_len += command->length;
+    if (command->cla & CLA_CHAIN)
+        return SW_OK;
+    command->data = card->command;
+    command->length = card->chain_len;
+    card->chain_len = 0;
+    return SW_LATER;
+}
+
+static uint16_t take(struct openpgp *card, const uint8_t *apdu, size_t length)
+{
+    struct command command;
+    if (!command_parse(apdu, length, &command))
+        return SW_WRONG_LENGTH;
+    card->expected = command.expected > 0 ? command.expected : 256;
+    if (command.ins == 0xc0) /* GET RESPONSE */
+        return card->delivered < card->data.length ? SW_OK : SW_CONDITIONS;
+    forget_answer(card);
+    const uint16_t joined = join_chain(card, &command);
+    return joined == SW_LATER ? execute(card, &command) : joined;
+}
+
+enum openpgp_effort openpgp_begin(struct openpgp *card, const uint8_t *command, size_t length)
+{
+    card->status_word = take(card, command, length);
+    if (card->status_word != SW_LATER)
+        return OPENPGP_QUICK;
+    return card->job_kind == CARD_JOB_GENERATE ? OPENPGP_GENERATE : OPENPGP_PRIVATE_KEY;
+}
+
+bool openpgp_done(struct openpgp *card)
+{
+    return !card->job || card_job_done(card->job);
+}
+
+size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity)
+{
+    if (card->job)
+        card->status_word = openpgp_end_job(card);
+    const size_t left = card->data.length - card->delivered, room = capacity - 2;
+    size_t length = left < card->expected ? left : card->expected;
+    length = length < room ? length : room;
+    memcpy(answer, card->data_bytes + card->delivered, length);
+    card->delivered += length;
+    uint16_t status_word = card->status_word;
+    if (left > length)
+        status_word = (uint16_t)(0x6100 | (left - length > 255 ? 0 : left - length));
+    answer[length] = (uint8_t)(status_word >> 8);
+    answer[length + 1] = (uint8_t)status_word;
+    return length + 2;
+}

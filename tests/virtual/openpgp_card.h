@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* openpgp_card.h - what the files of the OpenPGP application share: the card, and one function a group of commands.
+ * Each takes a command, appends the data of the answer to card->data and returns the status word. */
+#pragma once
+#include "card_key.h"
+#include "card_memory.h"
+#include "command.h"
+#include "openpgp.h"
+#include "tlv.h"
+
+#define SW_OK 0x9000
+#define SW_TERMINATED 0x6285
+#define SW_WRONG_LENGTH 0x6700
+#define SW_SECURITY_STATUS 0x6982
+#define SW_CONDITIONS 0x6985
+#define SW_WRONG_DATA 0x6a80
+#define SW_NO_FILE 0x6a82
+#define SW_NO_MEMORY 0x6a84
+#define SW_WRONG_P1_P2 0x6b00
+#define SW_NO_REFERENCE 0x6a88
+#define SW_NO_INSTRUCTION 0x6d00
+#define SW_NO_CLASS 0x6e00
+#define SW_LATER 0 /* a job was started; its result decides */
+
+enum openpgp_verified { VERIFIED_81, VERIFIED_82, VERIFIED_83, VERIFIED_COUNT };
+
+struct openpgp {
+    struct card_memory memory;
+    char *state_path;
+    bool verified[VERIFIED_COUNT];
+    struct card_job *job; /* of the command under way */
+    enum card_job_kind job_kind;
+    enum card_key_id job_key;
+    uint16_t status_word;
+    size_t expected;
+    struct tlv_writer data; /* of the answer; what was not delivered yet stays for GET RESPONSE */
+    size_t delivered;
+    uint8_t data_bytes[OPENPGP_ANSWER_MAX], command[OPENPGP_COMMAND_MAX];
+    size_t chain_len; /* of command[], while parts of a chain come in */
+};
+
+/* Writes the state file, if there is one. */
+void openpgp_save(struct openpgp *card);
+bool openpgp_allowed(const struct openpgp *card, enum card_access access);
+
+/* openpgp_data.c: GET DATA, PUT DATA, key import */
+uint16_t openpgp_get_data(struct openpgp *card, const struct command *command);
+uint16_t openpgp_put_data(struct openpgp *card, const struct command *command);
+uint16_t openpgp_import(struct openpgp *card, const struct command *command);
+
+/* openpgp_pins.c */
+uint16_t openpgp_verify(struct openpgp *card, const struct command *command);
+uint16_t openpgp_change(struct openpgp *card, const struct command *command);
+uint16_t openpgp_reset_retry(struct openpgp *card, const struct command *command);
+
+/* openpgp_keys.c */
+uint16_t openpgp_generate(struct openpgp *card, const struct command *command);
+uint16_t openpgp_security_operation(struct openpgp *card, const struct command *command);
+uint16_t openpgp_authenticate(struct openpgp *card, const struct command *command);
+/* The job is done: stores what it made, appends it to the answer. */
+uint16_t openpgp_end_job(struct openpgp *card);
