@@ -10,6 +10,7 @@
  *                                     |  |               +-- the command has not moved: taken back --> at rest
  *                                     |  |               +-- it has left --> owing
  *                                     |  +-- its answer came, late: dropped, or collected -- owing
+ *                 unsynchronised <-- nothing was heard for so long that it must be lost --+
  *
  * A device answers in order and one command at a time. So once the answer to a command of ours has been seen,
  * nothing older can follow: synchronising means asking for the slot's status and dropping everything up to the
@@ -29,6 +30,7 @@
 #define MAX_STALLS 3   /* within one wait */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define STATUS_ATTEMPT_MS 2000
+#define DEBT_LIMIT_MS 180000 /* no firmware lets its host wait longer without a word: the Pro's gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
 {
@@ -91,6 +93,7 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
 {
     if (length == 0)
         return false; /* the zero-length packet after an answer of full packets */
+    exchange->heard_ms = usb_now_ms(exchange->port);
     if (!ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer)) {
         exchange->dropped++;
         nuisance->dropped++;
@@ -111,7 +114,8 @@ static enum err out_of_patience(struct exchange *exchange, const struct ccid_exp
         usb_take_back_in(exchange->port);
         return ERR_TIMEOUT;
     }
-    exchange->owed = true;
+    exchange->owed = usb_now_ms(exchange->port) - exchange->heard_ms < DEBT_LIMIT_MS;
+    exchange->synchronised = exchange->synchronised && exchange->owed;
     exchange->debt = *expected;
     return ERR_TIMEOUT; /* the IN transfer stays posted: some firmwares lose an answer that nobody reads */
 }
@@ -185,6 +189,7 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     const struct ccid_expectation expected = {
         .type = ccid_answer_type(command->type), .slot = exchange->slot, .sequence = exchange->sequence++,
     };
+    exchange->heard_ms = usb_now_ms(exchange->port);
     const size_t length = ccid_write(exchange->out, exchange->out_size, exchange->slot, expected.sequence, command);
     if (length == 0)
         return ERR_TOO_LONG;

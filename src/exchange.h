@@ -24,6 +24,7 @@ struct exchange {
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */
+    int64_t heard_ms;             /* when the device was last heard, or a command began */
     uint32_t bwt_ms;
     unsigned dropped; /* answers that belonged to no command, since open */
 };
