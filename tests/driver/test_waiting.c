@@ -262,6 +262,31 @@ static void the_next_command_waits_no_longer_than_its_own_patience(void **state)
     bench_free(b);
 }
 
+static void while_an_answer_is_owed_nothing_is_sent(void **state)
+{
+    (void)state;
+    struct bench *b = slow_to_sign(100 * SECOND);
+    assert_int_equal(bench_transmit(b, SIGN).code, IFD_RESPONSE_TIMEOUT);
+    const uint64_t before = virtual_statistics(b->slot).bulk_out;
+    assert_int_not_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS); /* it waits 10 s, the card needs 40 more */
+    assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
+    assert_int_equal(virtual_statistics(b->slot).bulk_out, before);
+    virtual_pass(b->slot, 40 * SECOND);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void patience_below_the_block_waiting_time_is_raised_to_it(void **state)
+{
+    (void)state;
+    setenv("IFD_NITROKEY_PATIENCE", "sign=2s/10m", 1);
+    struct bench *b = slow_to_sign(10 * SECOND);
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    bench_expect(b, SIGN, 0x9000);
+    bench_free(b);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -287,6 +312,8 @@ int main(void)
         TEST(after_an_answer_that_came_too_late_the_next_command_gets_its_own),
         TEST(an_answer_that_came_while_nobody_waited_is_dropped_too),
         TEST(the_next_command_waits_no_longer_than_its_own_patience),
+        TEST(while_an_answer_is_owed_nothing_is_sent),
+        TEST(patience_below_the_block_waiting_time_is_raised_to_it),
     };
     return cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
 }
