@@ -84,13 +84,18 @@ void stop_server(bool stop)
 
 /* ---- opening ---- */
 
-int open_node(void)
+int open_path(const char *path)
 {
     for (size_t i = 0; i < FILES_MAX; i++)
         if (fds[i] < 0)
-            return fds[i] = open(node_path, O_RDWR | O_CLOEXEC);
+            return fds[i] = open(path, O_RDWR | O_CLOEXEC);
     errno = EMFILE;
     return -1;
+}
+
+int open_node(void)
+{
+    return open_path(node_path);
 }
 
 void close_node(int fd)
@@ -163,8 +168,8 @@ int poll_node(int fd, int timeout_ms)
 static bool move(int fd, unsigned endpoint, uint8_t *bytes, int length)
 {
     struct usbdevfs_urb urb, *ended = NULL;
-    return submit(fd, &urb, USBDEVFS_URB_TYPE_BULK, endpoint, bytes, length) == 0 && reap(fd, &ended) == 0
-           && ended == &urb && urb.status == 0;
+    return submit(fd, &urb, USBDEVFS_URB_TYPE_BULK, endpoint, bytes, length) == 0
+           && poll_node(fd, LIMIT_MS) == POLLOUT && reap_now(fd, &ended) == 0 && ended == &urb && urb.status == 0;
 }
 
 bool exchange(int fd, uint8_t sequence)
@@ -230,6 +235,7 @@ void bus_restore(void)
     for (size_t i = 0; i < FILES_MAX; i++)
         close_node(fds[i]);
     (void)tell("freeze off");
+    (void)tell("unplug"); /* an answer that nobody has read is lost with the power */
     (void)tell("plug");
 }
 

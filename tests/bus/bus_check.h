@@ -43,6 +43,7 @@ void stop_server(bool stop);
 
 /* Opens the node; closed by bus_restore() or close_node(). -1: errno says why. */
 int open_node(void);
+int open_path(const char *path); /* another node */
 void close_node(int fd);
 
 /* The same with libusb around it, the CCID interface claimed if asked for. NULL: no. */

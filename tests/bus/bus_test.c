@@ -17,12 +17,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "bus_check.h"
+#include "bus_proxy.h"
 
 #define BULK USBDEVFS_URB_TYPE_BULK
 #define INTERRUPT USBDEVFS_URB_TYPE_INTERRUPT
@@ -624,6 +622,15 @@ static const char *an_unplugged_device_cannot_be_opened_and_a_new_one_can(void)
 
 /* ---- the stream ---- */
 
+static struct bus_proxy proxy;
+static bool has_proxy;
+
+static int open_proxy(enum bus_proxy_mode mode)
+{
+    has_proxy = bus_proxy_start(&proxy, mode);
+    return has_proxy ? open_path(proxy.node) : -1;
+}
+
 static const char *answers_that_come_at_once_are_told_apart(void)
 {
     uint8_t device[26] = { 0x80, 6, 0, 1, 0, 0, 18 }, configuration[17] = { 0x80, 6, 0, 2, 0, 0, 9 };
@@ -638,97 +645,42 @@ static const char *answers_that_come_at_once_are_told_apart(void)
     return NULL;
 }
 
-/* A second way to the device, on which its bytes come one by one. */
-struct dribble {
-    char node[64], socket[128];
-    int listener, client, server;
-};
-
-static int unix_socket(const char *path, bool serve)
+static const char *bytes_that_come_one_by_one_become_answers(void)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct sockaddr *name = (const struct sockaddr *)&address;
-    if (serve ? bind(fd, name, sizeof address) == 0 && listen(fd, 1) == 0 : connect(fd, name, sizeof address) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static bool carry(int from, int to, size_t most)
-{
-    char bytes[4096];
-    const ssize_t n = recv(from, bytes, most, 0);
-    return n > 0 && send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n;
-}
-
-static void *run_dribble(void *context_of_thread)
-{
-    struct dribble *dribble = context_of_thread;
-    bool open = (dribble->client = accept(dribble->listener, NULL, NULL)) >= 0;
-    struct pollfd ends[2] = { { dribble->client, POLLIN, 0 }, { dribble->server, POLLIN, 0 } };
-    while (open && poll(ends, 2, -1) > 0) {
-        if (ends[0].revents)
-            open = carry(dribble->client, dribble->server, 4096);
-        if (open && ends[1].revents)
-            open = carry(dribble->server, dribble->client, 1);
-    }
-    close(dribble->client);
+    const int fd = open_proxy(PROXY_ONE_BY_ONE);
+    MUST(fd >= 0);
+    for (int i = 1; i < 10; i++)
+        MUST(exchange(fd, (uint8_t)i));
     return NULL;
 }
 
-static bool copy_file(const char *from, const char *to)
+/* What is given up is answered in the end, with bytes: they belong to nobody, and to no later message. */
+static const char *a_late_answer_to_what_was_given_up_leaves_the_stream_in_step(void)
 {
-    char bytes[4096];
-    const int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    const ssize_t n = read(in, bytes, sizeof bytes);
-    const bool ok = n > 0 && write(out, bytes, (size_t)n) == n;
-    close(in);
-    close(out);
-    return ok;
+    uint8_t given_up[26] = { 0x80, 6, 0, 1, 0, 0, 18 };
+    struct usbdevfs_urb urb, *ended;
+    const int fd = open_proxy(PROXY_ONE_BY_ONE);
+    MUST(fd >= 0 && exchange(fd, 1));
+    proxy.mode = PROXY_HOLD;
+    MUST(submit(fd, &urb, CONTROL, 0, given_up, sizeof given_up) == 0 && poll_node(fd, 50) == 0);
+    MUST(usbfs(fd, USBDEVFS_DISCARDURB, &urb) == 0);
+    MUST(reap_now(fd, &ended) == 0 && ended == &urb && urb.status == -ENOENT);
+    proxy.mode = PROXY_ONE_BY_ONE;
+    for (int i = 2; i < 10; i++)
+        MUST(exchange(fd, (uint8_t)i));
+    MUST(given_up[8] == 0);
+    return NULL;
 }
 
-/* Device 99 on the node's bus. */
-static bool make_dribble(struct dribble *dribble)
+static const char *the_death_of_the_server_is_an_unplug(void)
 {
-    const char *directory = getenv("USBFS_SHIM_DIR");
-    char server[128];
-    unsigned bus = 0, device = 0;
-    if (sscanf(bus_node(), "/dev/bus/usb/%3u/%3u", &bus, &device) != 2)
-        return false;
-    directory = directory ? directory : "/run/usbfs";
-    snprintf(dribble->node, sizeof dribble->node, "/dev/bus/usb/%03u/099", bus);
-    snprintf(dribble->socket, sizeof dribble->socket, "%s/%03u-099", directory, bus);
-    snprintf(server, sizeof server, "%s/%03u-%03u", directory, bus, device);
-    return copy_file(bus_node(), dribble->node) && (dribble->listener = unix_socket(dribble->socket, true)) >= 0
-           && (dribble->server = unix_socket(server, false)) >= 0;
-}
-
-static bool exchange_by_dribble(const struct dribble *dribble)
-{
-    const int fd = open(dribble->node, O_RDWR | O_CLOEXEC);
-    bool ok = fd >= 0;
-    for (int i = 1; ok && i < 10; i++)
-        ok = exchange(fd, (uint8_t)i);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-static const char *bytes_that_come_one_by_one_become_answers(void)
-{
-    struct dribble dribble = { .client = -1 };
-    pthread_t thread;
-    MUST(make_dribble(&dribble) && pthread_create(&thread, NULL, run_dribble, &dribble) == 0);
-    const bool ok = exchange_by_dribble(&dribble);
-    shutdown(dribble.listener, SHUT_RDWR);
-    pthread_join(thread, NULL);
-    close(dribble.listener);
-    close(dribble.server);
-    unlink(dribble.socket);
-    unlink(dribble.node);
-    MUST(ok);
+    uint8_t bytes[64];
+    struct usbdevfs_urb urb, *ended;
+    const int fd = open_proxy(PROXY_ONE_BY_ONE);
+    MUST(fd >= 0 && exchange(fd, 1) && submit(fd, &urb, BULK, ccid.bulk_in, bytes, sizeof bytes) == 0);
+    proxy.mode = PROXY_CUT;
+    MUST(reap(fd, &ended) == 0 && ended == &urb && urb.status == -ESHUTDOWN && reap(fd, &ended) == ENODEV);
+    MUST(poll_node(fd, -1) == (POLLERR | POLLHUP) && claim(fd, ccid.interface) == ENODEV);
     return NULL;
 }
 
@@ -781,7 +733,17 @@ static const struct {
     CHECK(an_unplugged_device_cannot_be_opened_and_a_new_one_can),
     CHECK(answers_that_come_at_once_are_told_apart),
     CHECK(bytes_that_come_one_by_one_become_answers),
+    CHECK(a_late_answer_to_what_was_given_up_leaves_the_stream_in_step),
+    CHECK(the_death_of_the_server_is_an_unplug),
 };
+
+static void restore(void)
+{
+    bus_restore();
+    if (has_proxy)
+        bus_proxy_stop(&proxy);
+    has_proxy = false;
+}
 
 int main(int argc, char *argv[])
 {
@@ -798,7 +760,7 @@ int main(int argc, char *argv[])
         else
             printf("ok %s\n", CHECKS[i].name);
         *(why ? &failed : &passed) += 1;
-        bus_restore();
+        restore();
     }
     bus_exit();
     printf("%u passed, %u failed, 0 skipped\n", passed, failed);

@@ -15,7 +15,7 @@ bool usbip_stream_read(int fd, void *bytes, size_t length)
 {
     size_t have = 0;
     while (have < length) {
-        const ssize_t n = recv(fd, (uint8_t *)bytes + have, length - have, MSG_WAITALL);
+        const ssize_t n = recv(fd, (uint8_t *)bytes + have, length - have, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# lib.sh - what scenarios on the test bus are made of. To be sourced by bash; a scenario begins with
+#
+#     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)
+#     on_bus "$@"
+#
+# BUILD is the build directory, ../../build if unset. Everything a scenario leaves is in $work: pcscd.log, gpg.log,
+# shim.log, NAME/log and NAME/apdus of each key. It goes with the scenario, but a failed one is kept in
+# $BUILD/failed/SCRIPT.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+: "${BUILD:=$(cd "$here/../.." && pwd)/build}"
+export BUILD
+export LC_ALL=C.UTF-8
+work=/run/work
+
+# built NAME: the path of a program or bundle in the build directory.
+built() {
+    local found
+    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed \) -prune -o -name "$1" -print -quit)
+    [ -n "$found" ] || {
+        echo "$1 is not in $BUILD" >&2
+        return 1
+    }
+    echo "$found"
+}
+
+# on_bus [ARGUMENT...]: runs the script once more on a bus of its own, with our bundle beside libccid.
+on_bus() {
+    local bundle
+    if [ -z "${TEST_BUS:-}" ]; then
+        bundle=$(built ifd-nitrokey.bundle) || exit 1
+        exec "$here/enter" --bundle "$bundle" "$0" "$@"
+    fi
+    virtual_nitrokey=$(built virtual-nitrokey) && usbfs_shim=$(built usbfs_shim.so) && apdu=$(built apdu) &&
+        pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
+    drivers=$(pkg-config --variable=usbdropdir libpcsclite)
+}
+
+# ---- waiting ----
+
+# wait_until SECONDS COMMAND...: until COMMAND succeeds. If it does not within SECONDS: fails, and prints what COMMAND
+# has printed at last.
+wait_until() {
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    shift
+    until "$@" >"$work/attempt" 2>&1; do
+        if [ "${EPOCHREALTIME/[.,]/}" -gt "$end" ]; then
+            cat "$work/attempt"
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+# not COMMAND...: succeeds if COMMAND fails.
+not() {
+    ! "$@"
+}
+
+# ended PID: whether a child has ended.
+ended() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
+# ---- results ----
+
+passed=0 failed=0 skipped=0
+
+# check NAME COMMAND...: prints "ok NAME" if COMMAND succeeds, "not ok NAME: why" if not. The last line that COMMAND
+# prints is why. COMMAND may be a function, and runs in this shell.
+check() {
+    local name=$1 status=0 why
+    shift
+    "$@" >"$work/check" 2>&1 || status=$?
+    if [ "$status" = 0 ]; then
+        passed=$((passed + 1))
+        echo "ok $name"
+        return
+    fi
+    failed=$((failed + 1))
+    why=$(tail -n 1 "$work/check")
+    echo "not ok $name: ${why:-$* failed with status $status}"
+    return 1
+}
+
+# skip NAME WHY
+skip() {
+    skipped=$((skipped + 1))
+    echo "ok $1 # SKIP $2"
+}
+
+# equal FOUND EXPECTED: a comparison that tells why.
+equal() {
+    [ "$1" = "$2" ] || {
+        echo "'$1' instead of '$2'"
+        return 1
+    }
+}
+
+# keep_work: copies what a failed scenario has left, and shows the ends of the logs.
+keep_work() {
+    local kept
+    kept=$BUILD/failed/$(basename "$0" .test.sh)
+    rm -rf "$kept" && mkdir -p "$BUILD/failed" && cp -r "$work" "$kept" 2>/dev/null
+    tail -n 20 "$work"/*.log "$work"/*/log >&2 2>/dev/null
+    echo "all of it is in $kept" >&2
+}
+
+# summary: the last line of a scenario, and its end.
+summary() {
+    [ "$failed" = 0 ] || keep_work
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ]
+    exit
+}
+
+# ---- keys ----
+
+declare -A key_ports=() key_pids=()
+
+# start_key NAME [OPTION...]: makes a virtual Nitrokey Pro 2 with these options of virtual-nitrokey and plugs it in, each
+# name into a port of its own.
+start_key() {
+    local name=$1 directory=$work/$1
+    shift
+    mkdir -p "$directory"
+    : "${key_ports[$name]:=$((${#key_ports[@]} + 1))}"
+    "$virtual_nitrokey" --model nitrokey-pro-2 --shared --listen "unix:$directory/usbip" \
+        --control "$directory/control" --log "$directory/apdus" "$@" >"$directory/log" 2>&1 &
+    key_pids[$name]=$!
+    wait_until 10 grep -q '^listening on ' "$directory/log" || {
+        echo "the virtual key does not start: $(tail -n 1 "$directory/log")"
+        return 1
+    }
+    plug_in_port "$name"
+}
+
+# stop_key NAME: takes it out, for good. Only what --state has kept comes back by start_key.
+stop_key() {
+    [ ! -e "/sys/devices/usb1/1-${key_ports[$1]}" ] || unplug "$1" || return
+    tell "$1" quit >/dev/null
+    wait_until 10 ended "${key_pids[$1]}"
+}
+
+# tell NAME COMMAND...: a command to the key, see virtual-nitrokey --help; prints the answer.
+tell() {
+    local name=$1
+    shift
+    "$virtual_nitrokey" --tell "$work/$name/control" "$@"
+}
+
+plug_in_port() {
+    "$here/fakeusb.py" plug "${key_ports[$1]}" "$work/$1/usbip"
+}
+
+# plug NAME, unplug NAME, replug NAME: as by hand. An unplug ends the transfers before anybody hears of it.
+plug() {
+    tell "$1" plug >/dev/null && plug_in_port "$1"
+}
+
+unplug() {
+    tell "$1" unplug >/dev/null && "$here/fakeusb.py" unplug "${key_ports[$1]}"
+}
+
+replug() {
+    unplug "$1" && plug "$1"
+}
+
+# ---- pcscd ----
+
+pcscd_pid=
+
+# pcscd_answers: whether a client gets an answer.
+pcscd_answers() {
+    "$pcsc_list" >/dev/null 2>&1
+}
+
+# start_pcscd [VARIABLE=VALUE...] [WRAPPER...]: in this environment, and by a wrapper such as "valgrind -q"; until it
+# answers.
+start_pcscd() {
+    env LD_PRELOAD="$usbfs_shim" USBFS_SHIM_LOG="$work/shim.log" "$@" pcscd --foreground --debug \
+        >>"$work/pcscd.log" 2>&1 &
+    pcscd_pid=$!
+    wait_until 30 pcscd_answers || {
+        echo "pcscd does not answer: $(tail -n 1 "$work/pcscd.log")"
+        return 1
+    }
+}
+
+# end_pcscd SIGNAL: fails if it does not end within 10 s.
+end_pcscd() {
+    kill "-$1" "$pcscd_pid" && wait_until 10 ended "$pcscd_pid" || {
+        echo "pcscd does not end by SIG$1"
+        return 1
+    }
+    { wait "$pcscd_pid"; } 2>/dev/null
+    pcscd_pid=
+}
+
+stop_pcscd() {
+    end_pcscd TERM
+}
+
+kill_pcscd() {
+    end_pcscd KILL
+}
+
+# use_drivers BUNDLE...: what pcscd finds when it is started next: names in its directory such as ifd-ccid.bundle,
+# all others are put aside.
+use_drivers() {
+    local bundle
+    mkdir -p "$work/drivers"
+    for bundle in "$drivers"/*.bundle; do
+        [ ! -e "$bundle" ] || mv "$bundle" "$work/drivers"
+    done
+    for bundle; do
+        mv "$work/drivers/$bundle" "$drivers" || return
+    done
+}
+
+# ---- readers ----
+
+# pcsc_readers: the names of all readers, a line each.
+pcsc_readers() {
+    "$pcsc_list" | cut -f 1
+}
+
+# reader_count N: whether there are N readers; says how many there are.
+reader_count() {
+    equal "$(pcsc_readers | wc -l) readers" "$1 readers"
+}
+
+# cards_present N: whether there are N readers with a card in them that has an ATR.
+cards_present() {
+    equal "$("$pcsc_list" | awk -F '\t' '$2 ~ /PRESENT/ && $2 !~ /MUTE/ && $3 != ""' | wc -l) cards" "$1 cards"
+}
+
+# atr_of PREFIX: the ATR in the first reader whose name begins so, in upper-case hex.
+atr_of() {
+    "$pcsc_list" | awk -F '\t' -v prefix="$1" 'index($1, prefix) == 1 { print $3; exit }'
+}
+
+# ---- gpg ----
+
+# new_gpg_home: an empty GNUPGHOME whose scdaemon goes through pcscd and logs its APDUs, and whose pinentry takes the PINs
+# from the files pins/user and pins/admin there (those of a new card), and pins/new for a PIN to be set.
+new_gpg_home() {
+    gpgconf --kill all 2>/dev/null
+    GNUPGHOME=$(mktemp -d "$work/gnupg.XXXXXX") || return
+    export GNUPGHOME
+    unset GPG_AGENT_INFO
+    mkdir "$GNUPGHOME/pins"
+    echo 123456 >"$GNUPGHOME/pins/user"
+    echo 12345678 >"$GNUPGHOME/pins/admin"
+    printf '%s\n' disable-ccid 'debug cardio' "log-file $GNUPGHOME/scdaemon.log" >"$GNUPGHOME/scdaemon.conf"
+    printf '%s\n' "pinentry-program $here/pinentry" >"$GNUPGHOME/gpg-agent.conf"
+    printf '%s\n' no-greeting no-tty >"$GNUPGHOME/gpg.conf"
+}
+
+# gpg_answers BITS: reads gpg's status lines and writes what a person who generates keys would answer.
+gpg_answers() {
+    local commands=(admin key-attr generate quit) mark kind question
+    [ "$1" != 2048 ] || commands=(admin generate quit) # as the card leaves the factory
+    while read -r mark kind question _; do
+        [ "$mark" = '[GNUPG:]' ] && [[ $kind == GET_* ]] || continue
+        case $question in
+        cardedit.prompt) echo "${commands[0]:-quit}" && commands=("${commands[@]:1}") ;;
+        cardedit.genkeys.algo) echo 1 ;; # RSA
+        cardedit.genkeys.size) echo "$1" ;;
+        cardedit.genkeys.backup_enc) echo n ;;
+        keygen.valid) echo 0 ;;
+        keygen.name) echo "Virtual Nitrokey" ;;
+        keygen.email) echo virtual@example.org ;;
+        keygen.comment) echo ;;
+        keygen.userid.cmd) echo O ;;
+        *) echo y ;;
+        esac
+    done
+}
+
+# gpg_generate_on_card [BITS]: three RSA keys by gpg --card-edit; fails unless gpg says that they are made.
+gpg_generate_on_card() {
+    local answers=$work/gpg.answers status=$work/gpg.status
+    rm -f "$answers" && mkfifo "$answers" || return
+    gpg --command-fd 0 --status-fd 1 --card-edit <"$answers" 2>>"$work/gpg.log" | tee "$status" |
+        gpg_answers "${1:-2048}" >"$answers"
+    cat "$status" >>"$work/gpg.log"
+    grep -q '^\[GNUPG:\] KEY_CREATED ' "$status" || {
+        tail -n 1 "$work/gpg.log"
+        return 1
+    }
+}
+
+# ---- what the card has seen ----
+
+# card_apdus NAME: the commands that the key's card has executed or begun, a line of upper-case hex each.
+card_apdus() {
+    awk '$2 != "reset" { print $3 }' "$work/$1/apdus"
+}
+
+# scdaemon_apdus: the commands that scdaemon has sent, in the same form.
+scdaemon_apdus() {
+    sed -nE 's/.* PCSC_data: *//p' "$GNUPGHOME/scdaemon.log" | tr -d ' ' | tr a-f A-F
+}
+
+# client_apdus FILE: the commands in what apdu has printed, in the same form.
+client_apdus() {
+    awk '$3 ~ /^[0-9A-F]+$/ { print $3 }' "$1"
+}
+
+# executed_once NAME FILE: whether the card has executed nothing but the commands in FILE (as by the functions above),
+# each at most as often as it was sent, and in that order.
+executed_once() {
+    card_apdus "$1" | awk -v sent="$2" '
+        { command = $0
+          while ((more = getline line < sent) > 0 && line != command)
+              ;
+          if (more <= 0) { print "executed but not sent, or not then: " command; exit 1 } }'
+}
+
+# counters_equal NAME USER RESETTING ADMIN: whether these tries are left of the PINs.
+counters_equal() {
+    equal "$(tell "$1" counters)" "ok pw1=$2 rc=$3 pw3=$4"
+}
