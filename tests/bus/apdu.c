@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* apdu.c - a PC/SC client for scenarios: connects, sends APDUs and tells what came of each; see USAGE. */
 #include <ctype.h>
-#include <reader.h> /* of pcsc-lite: attributes */
+#include <reader.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 
 #define APDU_MAX 65544 /* an extended APDU of case 4: 4 + 3 + 65535 + 2 */
 #define WORD_MAX (2 * APDU_MAX + 1)
+#define COUNT(table) (sizeof (table) / sizeof *(table))
 
 static const char USAGE[] =
     "Usage: apdu [OPTION...] STEP...\n"
@@ -153,6 +154,8 @@ static void disconnect_card(struct session *session)
 
 /* ---- steps ---- */
 
+typedef LONG take(struct session *session, const char *step, const char *argument);
+
 static LONG transmit(struct session *session, const char *step, const BYTE *apdu, DWORD length)
 {
     static BYTE answer[MAX_BUFFER_SIZE_EXTENDED];
@@ -164,12 +167,12 @@ static LONG transmit(struct session *session, const char *step, const BYTE *apdu
     return code;
 }
 
-static LONG control(struct session *session, const char *step, const char *code_text)
+static LONG control(struct session *session, const char *step, const char *argument)
 {
     BYTE answer[MAX_BUFFER_SIZE];
     DWORD size = 0;
     char name[64];
-    const DWORD control_code = strtoul(code_text, NULL, 16);
+    const DWORD control_code = strtoul(argument, NULL, 16);
     const double begin_s = now_s();
     (void)snprintf(name, sizeof name, "%s=%08lX", step, control_code);
     const LONG code = SCardControl(session->card, control_code, NULL, 0, answer, sizeof answer, &size);
@@ -177,28 +180,30 @@ static LONG control(struct session *session, const char *step, const char *code_
     return code;
 }
 
-static LONG status(struct session *session, const char *step)
+static LONG status(struct session *session, const char *step, const char *argument)
 {
+    (void)argument;
     DWORD name_size = sizeof session->reader, state = 0, protocol = 0, atr_size = MAX_ATR_SIZE;
     BYTE atr[MAX_ATR_SIZE];
     char hex[SCARD_HEX_SIZE(MAX_ATR_SIZE)], result[sizeof hex + 64];
     const double begin_s = now_s();
     const LONG code = SCardStatus(session->card, session->reader, &name_size, &state, &protocol, atr, &atr_size);
-    const bool ok = code == SCARD_S_SUCCESS;
-    (void)snprintf(result, sizeof result, "%04lX %s %s", ok ? state & 0xffff : 0,
-                   protocol == SCARD_PROTOCOL_T1 ? "T1" : "-", ok ? scard_hex(atr, atr_size, hex) : "-");
-    report(begin_s, code, step, ok ? result : NULL);
+    if (code == SCARD_S_SUCCESS)
+        (void)snprintf(result, sizeof result, "%04lX %s %s", state & 0xffff,
+                       protocol == SCARD_PROTOCOL_T1 ? "T1" : "-", scard_hex(atr, atr_size, hex));
+    report(begin_s, code, step, code == SCARD_S_SUCCESS ? result : NULL);
     return code;
 }
 
-static LONG attributes(struct session *session, const char *step)
+static LONG attributes(struct session *session, const char *step, const char *argument)
 {
+    (void)argument;
     static const DWORD list[] = {
         SCARD_ATTR_ATR_STRING, SCARD_ATTR_ICC_INTERFACE_STATUS, SCARD_ATTR_ICC_PRESENCE, SCARD_ATTR_VENDOR_NAME,
         SCARD_ATTR_VENDOR_IFD_VERSION, SCARD_ATTR_VENDOR_IFD_SERIAL_NO, SCARD_ATTR_MAXINPUT, SCARD_ATTR_CHANNEL_ID,
         SCARD_ATTR_DEVICE_FRIENDLY_NAME, SCARD_ATTR_DEVICE_SYSTEM_NAME,
     };
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+    for (size_t i = 0; i < COUNT(list); i++) {
         BYTE value[MAX_BUFFER_SIZE];
         DWORD size = sizeof value;
         char name[64];
@@ -218,26 +223,50 @@ static LONG reconnect(struct session *session, const char *step, DWORD what)
     return code;
 }
 
+static LONG reset(struct session *session, const char *step, const char *argument)
+{
+    (void)argument;
+    return reconnect(session, step, SCARD_RESET_CARD);
+}
+
+static LONG unpower(struct session *session, const char *step, const char *argument)
+{
+    (void)argument;
+    return reconnect(session, step, SCARD_UNPOWER_CARD);
+}
+
+static const struct step {
+    const char *name;
+    take *take;
+    bool has_argument;
+} steps[] = {
+    { "--control", control, true }, { "--status", status, false },   { "--attributes", attributes, false },
+    { "--reset", reset, false },    { "--unpower", unpower, false },
+};
+
+static const struct step *find_step(const char *word)
+{
+    for (size_t i = 0; i < COUNT(steps); i++)
+        if (strcmp(word, steps[i].name) == 0)
+            return &steps[i];
+    return NULL;
+}
+
 /* false: it is no step */
 static bool take_step(struct session *session, struct words *words, const char *word, LONG *code)
 {
     DWORD length = 0;
     BYTE *apdu = parse_hex(word, &length);
-    if (apdu)
+    if (apdu) {
         *code = transmit(session, word, apdu, length);
-    else if (strcmp(word, "--status") == 0)
-        *code = status(session, word);
-    else if (strcmp(word, "--attributes") == 0)
-        *code = attributes(session, word);
-    else if (strcmp(word, "--reset") == 0)
-        *code = reconnect(session, word, SCARD_RESET_CARD);
-    else if (strcmp(word, "--unpower") == 0)
-        *code = reconnect(session, word, SCARD_UNPOWER_CARD);
-    else if (strcmp(word, "--control") == 0 && (word = next_word(words)))
-        *code = control(session, "--control", word);
-    else
+        free(apdu);
+        return true;
+    }
+    const struct step *step = find_step(word);
+    const char *argument = step && step->has_argument ? next_word(words) : "";
+    if (!step || !argument)
         return false;
-    free(apdu);
+    *code = step->take(session, step->name, argument);
     return true;
 }
 
@@ -269,39 +298,57 @@ static bool set_protocol(struct session *session, const char *value)
     return true;
 }
 
-/* Takes the options; *word is the first word behind them, or NULL. */
-static bool take_options(struct session *session, struct words *words, const char **word)
+/* Whether the option is one that has a value, and the value is one of its own. */
+static bool set_value(struct session *session, const char *option, const char *value)
 {
-    while ((*word = next_word(words))) {
-        const char *value;
-        if (strcmp(*word, "--reader") == 0 && (value = next_word(words)))
-            session->prefix = value;
-        else if (strcmp(*word, "--share") == 0 && (value = next_word(words)) && set_share(session, value))
+    if (strcmp(option, "--reader") == 0)
+        session->prefix = value;
+    else if (strcmp(option, "--share") == 0)
+        return set_share(session, value);
+    else if (strcmp(option, "--protocol") == 0)
+        return set_protocol(session, value);
+    else
+        return false;
+    return true;
+}
+
+static bool set_switch(struct session *session, const char *option)
+{
+    if (strcmp(option, "--transaction") == 0)
+        session->transaction = true;
+    else if (strcmp(option, "--keep-going") == 0)
+        session->keep_going = true;
+    else if (strcmp(option, "--reconnect") == 0)
+        session->reconnect = true;
+    else
+        return false;
+    return true;
+}
+
+/* Takes the options from the command line, up to the first step. false: one of them is none. */
+static bool take_options(struct session *session, char *const **words)
+{
+    for (; **words && strncmp(**words, "--", 2) == 0 && !find_step(**words); ++*words) {
+        if (set_switch(session, **words))
             continue;
-        else if (strcmp(*word, "--protocol") == 0 && (value = next_word(words)) && set_protocol(session, value))
-            continue;
-        else if (strcmp(*word, "--transaction") == 0)
-            session->transaction = true;
-        else if (strcmp(*word, "--keep-going") == 0)
-            session->keep_going = true;
-        else if (strcmp(*word, "--reconnect") == 0)
-            session->reconnect = true;
-        else
-            return strcmp(*word, "--help") != 0;
+        const char *option = *(*words)++;
+        if (!**words || !set_value(session, option, **words))
+            return false;
     }
     return true;
 }
 
 /* ---- all together ---- */
 
-/* 0, or 2 for a word that is no step. */
-static int take_steps(struct session *session, struct words *words, const char *word)
+/* false: a word is no step */
+static bool take_steps(struct session *session, struct words *words)
 {
-    for (; word; word = next_word(words)) {
+    const char *word;
+    while ((word = next_word(words))) {
         LONG code = SCARD_S_SUCCESS;
         if (!take_step(session, words, word, &code)) {
-            fprintf(stderr, "apdu: %s is no step (see --help)\n", word);
-            return 2;
+            fprintf(stderr, "apdu: there is a word that is no step (see --help)\n");
+            return false;
         }
         if (code == SCARD_S_SUCCESS)
             continue;
@@ -313,32 +360,39 @@ static int take_steps(struct session *session, struct words *words, const char *
             break;
         }
     }
-    return 0;
+    return true;
 }
 
-static int run(struct session *session, struct words *words, const char *word)
+static int run(struct session *session, struct words *words)
 {
+    const double begin_s = now_s();
     const LONG code = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &session->context);
     if (code != SCARD_S_SUCCESS) {
-        report(now_s(), code, "--connect", NULL);
+        report(begin_s, code, "--connect", NULL);
         return EXIT_FAILURE;
     }
-    const bool connected = connect_card(session) == SCARD_S_SUCCESS;
-    const int usage = connected || session->reconnect ? take_steps(session, words, word) : 0;
+    session->failed = connect_card(session) != SCARD_S_SUCCESS;
+    const bool usable = !session->failed || session->reconnect;
+    const bool understood = !usable || take_steps(session, words);
     disconnect_card(session);
     (void)SCardReleaseContext(session->context);
-    return usage ? usage : connected && !session->failed ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (!understood)
+        return 2;
+    return session->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char *argv[])
 {
     static struct words words;
     struct session session = { .prefix = "", .share = SCARD_SHARE_SHARED, .protocols = SCARD_PROTOCOL_ANY };
-    const char *word = NULL;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(USAGE, stdout);
+        return EXIT_SUCCESS;
+    }
     words.next = argv + (argc > 0);
-    if (!take_options(&session, &words, &word)) {
+    if (!take_options(&session, &words.next)) {
         fputs(USAGE, stderr);
         return 2;
     }
-    return run(&session, &words, word);
+    return run(&session, &words);
 }

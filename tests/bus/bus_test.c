@@ -127,7 +127,8 @@ static const char *a_request_the_device_does_not_know_is_a_pipe_error(void)
     uint8_t bytes[8];
     struct usbdevfs_ctrltransfer request = { 0xc0, 0x77, 0, 0, sizeof bytes, SOON_MS, bytes };
     libusb_device_handle *handle = open_handle(false);
-    MUST(handle && libusb_control_transfer(handle, 0xc0, 0x77, 0, 0, bytes, sizeof bytes, SOON_MS) == LIBUSB_ERROR_PIPE);
+    MUST(handle);
+    MUST(libusb_control_transfer(handle, 0xc0, 0x77, 0, 0, bytes, sizeof bytes, SOON_MS) == LIBUSB_ERROR_PIPE);
     MUST(usbfs(open_node(), USBDEVFS_CONTROL, &request) == EPIPE);
     return NULL;
 }

@@ -243,13 +243,18 @@ atr_of() {
 
 # ---- gpg ----
 
+# stop_gpg: ends gpg-agent and scdaemon; the next gpg starts new ones.
+stop_gpg() {
+    gpgconf --kill all
+    wait_until 10 not pgrep -x 'gpg-agent|scdaemon'
+}
+
 # new_gpg_home: an empty GNUPGHOME whose scdaemon goes through pcscd and logs its APDUs, and whose pinentry takes the PINs
 # from the files pins/user and pins/admin there (those of a new card), and pins/new for a PIN to be set.
 new_gpg_home() {
-    gpgconf --kill all 2>/dev/null
+    [ -z "${GNUPGHOME:-}" ] || stop_gpg || return
     GNUPGHOME=$(mktemp -d "$work/gnupg.XXXXXX") || return
     export GNUPGHOME
-    unset GPG_AGENT_INFO
     mkdir "$GNUPGHOME/pins"
     echo 123456 >"$GNUPGHOME/pins/user"
     echo 12345678 >"$GNUPGHOME/pins/admin"

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# story.sh - what the scenarios with our driver have in common. To be sourced by bash after on_bus.
+
+select=00A4040006D27600012401
+verify_admin=00200083083132333435363738
+verify_user=0020008106313233343536
+verify_user_wrong=0020008106393939393939
+generate=00478000000002B6000000
+read_key=00478100000002B6000000
+get_aid=00CA004F00
+aid=D27600012401030400051234567800009000 # and the status word
+sign=002A9E9A0000333031300D060960864801650304020105000420$(printf '%064d' 7)0000
+
+client=$work/client # what "$apdu" printed, of all calls
+touch "$client"
+
+# send APDU...: all in one connection, printed as apdu does, and remembered.
+send() {
+    "$apdu" "$@" | tee -a "$client"
+    return "${PIPESTATUS[0]}"
+}
+
+# answers STATUS-WORD APDU...: all calls succeed, and the last answer ends so.
+answers() {
+    local expected=$1 last
+    shift
+    last=$(send "$@" | tail -n 1)
+    [[ $last == *" SCARD_S_SUCCESS "*"$expected" ]] || {
+        echo "$last instead of $expected"
+        return 1
+    }
+}
+
+# serves: the key answers, and what it answers is the answer to what was asked.
+serves() {
+    answers " $aid" "$select" "$get_aid"
+}
+
+# once_and_in_order KEY USER-TRIES: what must hold after each story.
+once_and_in_order() {
+    client_apdus "$client" >"$work/sent" && executed_once "$1" "$work/sent" && counters_equal "$1" "$2" 0 3
+}
+
+# took_at_most SECONDS COMMAND...
+took_at_most() {
+    local limit=$1 begun=${EPOCHREALTIME/[.,]/} took
+    shift
+    "$@" || return
+    took=$((${EPOCHREALTIME/[.,]/} - begun))
+    [ "$took" -le $((limit * 1000000)) ] || {
+        echo "it took $((took / 1000)) ms"
+        return 1
+    }
+}
+
+# logged PATTERN: pcscd's log has such a line.
+logged() {
+    grep -q -e "$1" "$work/pcscd.log" || {
+        echo "there is no line with \"$1\" in pcscd's log"
+        return 1
+    }
+}
