@@ -121,7 +121,8 @@ static RESPONSECODE attribute(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
     size_t length = *Length;
     const enum err err = Tag > UINT32_MAX ? ERR_UNSUPPORTED : part10_attribute(reader, (uint32_t)Tag, Value, &length);
     reader_release(reader);
-    *Length = err == ERR_NONE ? length : 0;
+    if (err == ERR_NONE) /* or it stays: pcscd answers some attributes itself, into what room is left */
+        *Length = length;
     return err == ERR_UNSUPPORTED ? IFD_ERROR_TAG : translate(err);
 }
 

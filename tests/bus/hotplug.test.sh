@@ -8,12 +8,13 @@ atr=3BDA18FF81B1FE751F030031F573C001600090001C
 
 # loaded LIBRARY: whether the running pcscd has loaded this library for a driver, and no other.
 loaded() {
-    equal "$(grep -o '[^/]*\.so$' < <(grep -F "$drivers/" "/proc/$pcscd_pid/maps") | sort -u)" "$1"
+    equal "$(grep -F "$drivers/" "/proc/$pcscd_pid/maps" | grep -o '[^/]*\.so$' | sort -u)" "$1"
 }
 
 # answers SERIAL: whether a command to the key with this serial number is answered.
 answers() {
-    local name=$("$pcsc_list" | grep -o "^.*$1)")
+    local name
+    name=$("$pcsc_list" | grep -o "^.*$1)")
     "$apdu" --reader "${name:-none}" 00CA004F00
 }
 
@@ -24,7 +25,7 @@ goes_with_an_event() {
     wait_until 10 grep -q PRESENT "$work/events" && unplug "$1" && wait_until 10 grep -q '^event' "$work/events"
     local status=$?
     kill "$watcher"
-    return $status
+    return "$status"
 }
 
 restart_by() {

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034
 # lib.sh - what scenarios on the test bus are made of. To be sourced by bash; a scenario begins with
 #
 #     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)

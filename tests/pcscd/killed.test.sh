@@ -36,7 +36,7 @@ scenario() {
     check "$1: pcscd lists readers within 5 s" took_at_most 5 wait_until 5 reader_count 1
     check "$1: the card becomes free" wait_until 60 is_idle
     check "$1: gpg --card-status succeeds within 5 s of that" took_at_most 5 wait_until 5 card_status
-    gpgconf --kill scdaemon
+    remember_gpg
     check "$1: the key serves" serves
     check "$1: the next signature is made" answers 9000 "$select" "$verify_user" "$sign"
     check "$1: each command was executed once, in order" once_and_in_order key 3

@@ -9,7 +9,7 @@ on_bus "$@"
 begin_generation() {
     send "$select" "$verify_admin" "$generate" >"$work/generation" &
     generation=$!
-    wait_until 10 computing key
+    wait_until 10 grep -q "^[0-9.]* SCARD_S_SUCCESS $verify_admin" "$work/generation" && wait_until 10 computing key
 }
 
 computing() {

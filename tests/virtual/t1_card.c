@@ -9,6 +9,9 @@
  *                          S(WTX request) v   | S(WTX response)
  *                                        ASKING
  *
+ * An S(IFS request) before the answer and an S(ABORT request) in it make the card ASKING as well; no answer to them leads
+ * back to WORKING.
+ *
  * The card never speaks on its own: each block heard gives it the right to one block. An I-block whose N(S) is not the
  * expected one is never executed; the R-block that answers it says which one is.
  */
@@ -17,10 +20,14 @@
 #include <openssl/crypto.h>
 
 #define NAD 0
+#define IFSC 254
+#define IFSD 32
 #define PCB_I_NS 0x40
 #define PCB_I_MORE 0x20
+#define PCB_I_RESERVED 0x1f
 #define PCB_R 0x80
 #define PCB_R_NR 0x10
+#define PCB_R_RESERVED 0x2c
 #define PCB_S 0xc0
 #define PCB_S_RESPONSE 0x20
 #define S_RESYNCH 0xc0
@@ -30,6 +37,8 @@
 #define R_NO_ERROR 0
 #define R_EDC_ERROR 1
 #define R_OTHER_ERROR 2
+
+static const uint8_t WRONG_LENGTH[] = { 0x67, 0x00 };
 
 static uint8_t lrc(const uint8_t *bytes, size_t length)
 {
@@ -71,8 +80,13 @@ static enum t1_card_event repeat(struct t1_card *t1)
 
 void t1_card_reset(struct t1_card *t1)
 {
+    const uint8_t ask_ifs = t1->ask_ifs;
+    const bool ask_abort = t1->ask_abort;
     OPENSSL_cleanse(t1, sizeof *t1);
-    t1->ifsd = 32;
+    t1->ask_ifs = ask_ifs;
+    t1->ask_abort = ask_abort;
+    t1->ifsc = IFSC;
+    t1->ifsd = IFSD;
 }
 
 /* ---- the answer ---- */
@@ -82,7 +96,7 @@ static enum t1_card_event say_part_of_answer(struct t1_card *t1)
     const size_t left = t1->answer_len - t1->answered;
     const bool more = left > t1->ifsd;
     t1->state = T1_CARD_ANSWERING;
-    if (more && t1->ask_abort) {
+    if (t1->ask_abort && t1->answered > 0) {
         t1->ask_abort = false;
         return ask(t1, S_ABORT, NULL, 0);
     }
@@ -90,17 +104,28 @@ static enum t1_card_event say_part_of_answer(struct t1_card *t1)
     return say(t1, (uint8_t)((t1->ns ? PCB_I_NS : 0) | (more ? PCB_I_MORE : 0)), t1->answer + t1->answered, t1->in_flight);
 }
 
-void t1_card_answer(struct t1_card *t1, const uint8_t *answer, size_t length)
+static enum t1_card_event begin_answer(struct t1_card *t1)
+{
+    return t1->ask_ifs > 0 ? ask(t1, S_IFS, &t1->ask_ifs, 1) : say_part_of_answer(t1);
+}
+
+static void forget_command(struct t1_card *t1)
+{
+    OPENSSL_cleanse(t1->command, t1->command_len);
+    t1->command_len = 0;
+    t1->overflow = false;
+}
+
+bool t1_card_answer(struct t1_card *t1, const uint8_t *answer, size_t length)
 {
     memcpy(t1->answer, answer, length);
     t1->answer_len = length;
     t1->answered = 0;
-    OPENSSL_cleanse(t1->command, t1->command_len);
-    t1->command_len = 0;
-    if (t1->ask_ifs)
-        ask(t1, S_IFS, &t1->ask_ifs, 1);
-    else
-        say_part_of_answer(t1);
+    forget_command(t1);
+    if (t1->state == T1_CARD_ASKING)
+        return false;
+    begin_answer(t1);
+    return true;
 }
 
 void t1_card_ask_wtx(struct t1_card *t1, uint8_t multiplier)
@@ -108,60 +133,71 @@ void t1_card_ask_wtx(struct t1_card *t1, uint8_t multiplier)
     ask(t1, S_WTX, &multiplier, 1);
 }
 
-/* The host has the block of the answer in flight. true: that was the last one. */
-static bool acknowledge(struct t1_card *t1)
+static bool last_is_in_flight(const struct t1_card *t1)
+{
+    return t1->answered + t1->in_flight == t1->answer_len;
+}
+
+/* The host has the block of the answer that is in flight. */
+static void acknowledge(struct t1_card *t1)
 {
     t1->ns ^= 1;
     t1->answered += t1->in_flight;
     t1->in_flight = 0;
-    return t1->answered == t1->answer_len;
 }
 
 static void end_answer(struct t1_card *t1)
 {
     OPENSSL_cleanse(t1->answer, t1->answer_len);
-    t1->answer_len = t1->answered = t1->in_flight = 0;
+    OPENSSL_cleanse(t1->out, t1->out_len);
+    t1->answer_len = t1->answered = t1->in_flight = t1->out_len = 0;
     t1->state = T1_CARD_LISTENING;
 }
 
 /* ---- what the host says ---- */
 
+static void add_to_command(struct t1_card *t1, const uint8_t *inf, size_t length)
+{
+    if (length > sizeof t1->command - t1->command_len) {
+        t1->overflow = true;
+        return;
+    }
+    memcpy(t1->command + t1->command_len, inf, length);
+    t1->command_len += length;
+}
+
 static enum t1_card_event hear_i(struct t1_card *t1, uint8_t pcb, const uint8_t *inf, size_t length)
 {
-    const bool last_is_in_flight = t1->state == T1_CARD_ANSWERING && t1->answered + t1->in_flight == t1->answer_len;
-    if (((pcb & PCB_I_NS) != 0) != t1->nr || (t1->state == T1_CARD_ANSWERING && !last_is_in_flight))
+    const bool expected = (pcb & PCB_I_NS ? 1 : 0) == t1->nr && (pcb & PCB_I_RESERVED) == 0;
+    if (!expected || (t1->state == T1_CARD_ANSWERING && !last_is_in_flight(t1)))
         return say_r(t1, R_OTHER_ERROR);
-    if (last_is_in_flight) { /* whoever sends a new command has the answer to the one before */
-        (void)acknowledge(t1);
+    if (t1->state == T1_CARD_ANSWERING) { /* whoever sends a new command has the answer to the one before */
+        acknowledge(t1);
         end_answer(t1);
     }
     t1->nr ^= 1;
-    if (length > sizeof t1->command - t1->command_len)
-        t1->overflow = true;
-    else {
-        memcpy(t1->command + t1->command_len, inf, length);
-        t1->command_len += length;
-    }
+    add_to_command(t1, inf, length);
     if (pcb & PCB_I_MORE)
         return say_r(t1, R_NO_ERROR);
     if (t1->overflow) {
-        t1->overflow = false;
-        t1_card_answer(t1, (const uint8_t[]){ 0x67, 0x00 }, 2);
+        t1_card_answer(t1, WRONG_LENGTH, sizeof WRONG_LENGTH);
         return T1_CARD_SPEAK;
     }
     t1->state = T1_CARD_WORKING;
     return T1_CARD_EXECUTE;
 }
 
-static enum t1_card_event hear_r(struct t1_card *t1, uint8_t pcb)
+static enum t1_card_event hear_r(struct t1_card *t1, uint8_t pcb, size_t length)
 {
+    if ((pcb & PCB_R_RESERVED) != 0 || length > 0)
+        return say_r(t1, R_OTHER_ERROR);
     if (t1->state != T1_CARD_ANSWERING)
         return repeat(t1);
-    if (((pcb & PCB_R_NR) != 0) == t1->ns)
+    if ((pcb & PCB_R_NR ? 1 : 0) == t1->ns)
         return say_part_of_answer(t1); /* the same once more */
-    if (t1->answered + t1->in_flight == t1->answer_len) /* there is no block after the last */
+    if (last_is_in_flight(t1)) /* there is no block after the last */
         return say_r(t1, R_OTHER_ERROR);
-    (void)acknowledge(t1);
+    acknowledge(t1);
     return say_part_of_answer(t1);
 }
 
@@ -173,9 +209,10 @@ static enum t1_card_event hear_response(struct t1_card *t1, uint8_t pcb, const u
         return t1->state == T1_CARD_ASKING ? repeat(t1) : say_r(t1, R_OTHER_ERROR);
     if (t1->asked == S_WTX) {
         t1->state = T1_CARD_WORKING;
-        return T1_CARD_RESUME;
+        return t1->answer_len > 0 ? begin_answer(t1) : T1_CARD_RESUME;
     }
     if (t1->asked == S_IFS) {
+        t1->ifsc = t1->asked_inf;
         t1->ask_ifs = 0;
         return say_part_of_answer(t1);
     }
@@ -186,9 +223,7 @@ static enum t1_card_event hear_response(struct t1_card *t1, uint8_t pcb, const u
 static enum t1_card_event hear_request(struct t1_card *t1, uint8_t pcb, const uint8_t *inf, size_t length)
 {
     if (pcb == S_RESYNCH && length == 0) {
-        const uint8_t ifs = t1->ask_ifs;
         t1_card_reset(t1);
-        t1->ask_ifs = ifs;
         return say(t1, S_RESYNCH | PCB_S_RESPONSE, NULL, 0);
     }
     if (t1->state == T1_CARD_ASKING)
@@ -198,8 +233,11 @@ static enum t1_card_event hear_request(struct t1_card *t1, uint8_t pcb, const ui
         return say(t1, S_IFS | PCB_S_RESPONSE, inf, 1);
     }
     if (pcb == S_ABORT && length == 0) {
-        t1->command_len = 0;
-        t1->overflow = false;
+        forget_command(t1);
+        if (t1->state == T1_CARD_ANSWERING && !last_is_in_flight(t1)) { /* the host has had enough of the answer */
+            acknowledge(t1);
+            end_answer(t1);
+        }
         return say(t1, S_ABORT | PCB_S_RESPONSE, NULL, 0);
     }
     return say_r(t1, R_OTHER_ERROR);
@@ -207,7 +245,7 @@ static enum t1_card_event hear_request(struct t1_card *t1, uint8_t pcb, const ui
 
 enum t1_card_event t1_card_hear(struct t1_card *t1, const uint8_t *bytes, size_t length)
 {
-    const bool whole = length >= 4 && bytes[0] == NAD && bytes[2] <= 254 && length == 4u + bytes[2];
+    const bool whole = length >= 4 && bytes[0] == NAD && bytes[2] <= t1->ifsc && length == 4u + bytes[2];
     if (!whole || lrc(bytes, length) != 0) {
         if (t1->state == T1_CARD_ASKING)
             return repeat(t1);
@@ -219,5 +257,5 @@ enum t1_card_event t1_card_hear(struct t1_card *t1, const uint8_t *bytes, size_t
         return pcb & PCB_S_RESPONSE ? hear_response(t1, pcb, inf, bytes[2]) : hear_request(t1, pcb, inf, bytes[2]);
     if (t1->state == T1_CARD_ASKING)
         return repeat(t1);
-    return pcb & PCB_R ? hear_r(t1, pcb) : hear_i(t1, pcb, inf, bytes[2]);
+    return pcb & PCB_R ? hear_r(t1, pcb, bytes[2]) : hear_i(t1, pcb, inf, bytes[2]);
 }

@@ -29,26 +29,28 @@ enum t1_card_state {
 /* All fields belong to t1_card.c, but a reader may look at command, out and state. */
 struct t1_card {
     enum t1_card_state state;
-    uint8_t ifsd;
-    uint8_t ns, nr;    /* N(S) of the card's next I-block, N(S) it expects of the host */
-    uint8_t asked;     /* PCB of the S(... request) that waits */
+    uint8_t ifsc, ifsd; /* the longest INF that the card takes, that the host takes */
+    uint8_t ns, nr;     /* N(S) of the card's next I-block, N(S) it expects of the host */
+    uint8_t asked;      /* PCB of the S(... request) that waits */
     uint8_t asked_inf;
-    uint8_t ask_ifs;   /* to be asked before the next answer; 0 = not */
-    bool ask_abort;    /* instead of the next chained block */
-    bool overflow;     /* the chain is longer than any command */
+    uint8_t ask_ifs;    /* to be asked before the next answer; 0 = not */
+    bool ask_abort;     /* instead of the next block of a chain that has begun */
+    bool overflow;      /* the chain is longer than any command */
     size_t command_len, answer_len, answered, in_flight, out_len;
     uint8_t command[OPENPGP_COMMAND_MAX];
     uint8_t answer[OPENPGP_ANSWER_MAX];
     uint8_t out[T1_CARD_BLOCK_MAX];
 };
 
+/* The state after a cold reset. What the card was told to ask for (ask_ifs, ask_abort) is kept. */
 void t1_card_reset(struct t1_card *t1);
 
 /* A block arrived, right or wrong. Not to be called while WORKING: a chip that computes does not listen. */
 enum t1_card_event t1_card_hear(struct t1_card *t1, const uint8_t *bytes, size_t length);
 
-/* The APDU is executed: the first block of the answer, which is copied, is in out. */
-void t1_card_answer(struct t1_card *t1, const uint8_t *answer, size_t length);
+/* The APDU is executed: the answer is copied. Returns true when its first block is in out, false while an S(WTX
+ * request) waits: the answer then follows the response. */
+bool t1_card_answer(struct t1_card *t1, const uint8_t *answer, size_t length);
 
 /* S(WTX request) is in out. While WORKING only. */
 void t1_card_ask_wtx(struct t1_card *t1, uint8_t multiplier);
