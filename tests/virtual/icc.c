@@ -5,13 +5,15 @@
  *
  * A chip has one thing to do at a time. While it computes it does not listen: what the reader sends is lost. It speaks
  * when its answer, or an S(WTX request) of the script, is due; the block stays on offer until the reader takes it or
- * sends something, which then goes unheard past it.
+ * sends something: then its bytes went by unheard.
+ *
+ * Every call that tells the time first lets happen what was due before it (catch_up), so what the card does depends on
+ * the script alone, never on how often it is looked at.
  */
 #include "icc.h"
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include "apdu_log.h"
 #include "openpgp.h"
 #include "t1_card.h"
@@ -29,10 +31,11 @@ struct icc {
     struct t1_card t1;
     struct apdu_log *log;
     size_t resets, blocks;
-    /* the command under way: t1.state is WORKING, or ASKING with an S(WTX request) */
+    int64_t now_us;
+    /* the command under way; nobody's: T=1 forgot it, so its answer is dropped and a next command waits for its end */
     struct icc_timing timing;
-    bool busy;
-    int64_t begun_us, look_us, wtx_us; /* look_us: when the answer may be there */
+    bool busy, nobodys;
+    int64_t begun_us, look_us, wtx_us; /* look_us: when the work may be done; wtx_us: the next S(WTX request) */
     uint8_t command[OPENPGP_COMMAND_MAX];
     size_t command_len;
     /* a block is on offer */
@@ -41,6 +44,7 @@ struct icc {
     /* faults */
     enum icc_corruption corruption;
     unsigned corrupt, mishear;
+    uint32_t noise;
     bool lies;
     uint8_t lie;
 };
@@ -76,33 +80,6 @@ void icc_free(struct icc *icc)
     free(icc);
 }
 
-/* ---- power ---- */
-
-static void lose_power(struct icc *icc, int64_t now_us)
-{
-    if (icc->busy)
-        apdu_log_abandoned(icc->log, now_us, icc->command, icc->command_len);
-    OPENSSL_cleanse(icc->command, sizeof icc->command);
-    icc->busy = icc->speaking = icc->powered = false;
-    openpgp_reset(icc->application);
-    t1_card_reset(&icc->t1);
-}
-
-const uint8_t *icc_reset(struct icc *icc, int64_t now_us, size_t *atr_len)
-{
-    lose_power(icc, now_us);
-    icc->powered = true;
-    icc->resets++;
-    apdu_log_reset(icc->log, now_us);
-    *atr_len = icc->mute ? 0 : icc->atr_len;
-    return icc->atr;
-}
-
-void icc_power_off(struct icc *icc)
-{
-    lose_power(icc, icc->begun_us);
-}
-
 /* ---- a command ---- */
 
 static const struct icc_timing *timing(struct icc *icc, enum openpgp_effort effort)
@@ -116,58 +93,148 @@ static const struct icc_timing *timing(struct icc *icc, enum openpgp_effort effo
     return &icc->generate[n];
 }
 
-static void begin(struct icc *icc, int64_t now_us)
+/* The next S(WTX request): at a multiple of wtx_every_us of the work, past now and not within the silence. */
+static int64_t next_wtx(const struct icc *icc)
+{
+    const int64_t every = icc->timing.wtx_every_us;
+    if (every <= 0)
+        return ICC_NEVER;
+    const int64_t worked = icc->now_us - icc->begun_us;
+    const int64_t least = worked < icc->timing.silent_us ? icc->timing.silent_us - 1 : worked;
+    return icc->begun_us + (least / every + 1) * every;
+}
+
+static void begin(struct icc *icc)
 {
     icc->command_len = icc->t1.command_len;
     memcpy(icc->command, icc->t1.command, icc->command_len);
     icc->timing = *timing(icc, openpgp_begin(icc->application, icc->command, icc->command_len));
     icc->busy = true;
-    icc->begun_us = now_us;
-    icc->look_us = now_us + icc->timing.work_us;
-    const int64_t first = icc->timing.silent_us > icc->timing.wtx_every_us ? icc->timing.silent_us
-                                                                           : icc->timing.wtx_every_us;
-    icc->wtx_us = icc->timing.wtx_every_us > 0 ? now_us + first : ICC_NEVER;
+    icc->begun_us = icc->now_us;
+    icc->look_us = icc->begun_us + icc->timing.work_us;
+    icc->wtx_us = next_wtx(icc);
 }
 
-static size_t finish(struct icc *icc, int64_t now_us, uint8_t answer[OPENPGP_ANSWER_MAX])
-{
-    const size_t length = openpgp_finish(icc->application, answer, OPENPGP_ANSWER_MAX);
-    apdu_log_executed(icc->log, icc->begun_us, now_us, icc->command, icc->command_len,
-                      (uint16_t)(answer[length - 2] << 8 | answer[length - 1]), length - 2);
-    OPENSSL_cleanse(icc->command, icc->command_len);
-    icc->busy = false;
-    return length;
-}
-
-/* The answer is due; false: in real time it may not be there yet. */
-static bool end(struct icc *icc, int64_t now_us)
-{
-    if (icc->real_time && !openpgp_done(icc->application)) {
-        icc->look_us = now_us + LOOK_AGAIN_US;
-        return false;
-    }
-    uint8_t answer[OPENPGP_ANSWER_MAX];
-    const size_t length = finish(icc, now_us, answer);
-    t1_card_answer(&icc->t1, answer, length);
-    OPENSSL_cleanse(answer, length);
-    return true;
-}
-
-/* ---- the line ---- */
-
+/* From now on at_us the block in t1.out is on the line. */
 static void offer(struct icc *icc, int64_t at_us)
 {
     icc->speaking = true;
     icc->speaks_us = at_us;
 }
 
+static void deliver(struct icc *icc, const uint8_t *answer, size_t length)
+{
+    if (!icc->nobodys) {
+        if (t1_card_answer(&icc->t1, answer, length))
+            offer(icc, icc->look_us);
+        return;
+    }
+    icc->nobodys = false;
+    if (icc->t1.state == T1_CARD_WORKING)
+        begin(icc);
+}
+
+/* The work may be done. false: in real time it is not yet. */
+static bool end(struct icc *icc)
+{
+    if (icc->real_time && !openpgp_done(icc->application)) {
+        icc->look_us = icc->now_us + LOOK_AGAIN_US;
+        return false;
+    }
+    uint8_t answer[OPENPGP_ANSWER_MAX];
+    const size_t length = openpgp_finish(icc->application, answer, sizeof answer);
+    apdu_log_executed(icc->log, icc->begun_us, icc->look_us, icc->command, icc->command_len,
+                      (uint16_t)(answer[length - 2] << 8 | answer[length - 1]), length - 2);
+    OPENSSL_cleanse(icc->command, icc->command_len);
+    icc->busy = false;
+    deliver(icc, answer, length);
+    OPENSSL_cleanse(answer, length);
+    return true;
+}
+
+static void ask_wtx(struct icc *icc)
+{
+    t1_card_ask_wtx(&icc->t1, icc->lies ? icc->lie : icc->timing.wtx_multiplier);
+    offer(icc, icc->wtx_us);
+}
+
+/* Lets happen what was due up to now. The work goes on while an S(WTX request) waits for its response. */
+static void catch_up(struct icc *icc, int64_t now_us)
+{
+    icc->now_us = now_us;
+    if (icc->busy && icc->t1.state == T1_CARD_WORKING && icc->wtx_us < icc->look_us && icc->wtx_us <= now_us)
+        ask_wtx(icc);
+    while (icc->busy && icc->look_us <= now_us && end(icc))
+        continue;
+}
+
+/* ---- power ---- */
+
+static void lose_power(struct icc *icc)
+{
+    if (icc->busy)
+        apdu_log_abandoned(icc->log, icc->now_us, icc->command, icc->command_len);
+    OPENSSL_cleanse(icc->command, sizeof icc->command);
+    icc->busy = icc->nobodys = icc->speaking = icc->powered = false;
+    openpgp_reset(icc->application);
+    t1_card_reset(&icc->t1);
+}
+
+const uint8_t *icc_reset(struct icc *icc, int64_t now_us, size_t *atr_len)
+{
+    catch_up(icc, now_us);
+    lose_power(icc);
+    icc->powered = true;
+    icc->resets++;
+    apdu_log_reset(icc->log, now_us);
+    *atr_len = icc->mute ? 0 : icc->atr_len;
+    return icc->atr;
+}
+
+void icc_power_off(struct icc *icc)
+{
+    lose_power(icc);
+}
+
+/* ---- the line ---- */
+
+/* S(RESYNCH) while an S(WTX request) waited: T=1 has forgotten the command. The script ends here; the computation
+ * cannot be stopped without a reset. */
+static void disown(struct icc *icc)
+{
+    icc->nobodys = true;
+    icc->wtx_us = ICC_NEVER;
+    icc->look_us = icc->now_us;
+    (void)end(icc);
+}
+
+static void hear(struct icc *icc, const uint8_t *block, size_t length)
+{
+    switch (t1_card_hear(&icc->t1, block, length)) {
+    case T1_CARD_SPEAK:
+        if (icc->busy && icc->t1.state == T1_CARD_LISTENING && !icc->nobodys)
+            disown(icc);
+        offer(icc, icc->now_us);
+        break;
+    case T1_CARD_EXECUTE:
+        if (!icc->nobodys)
+            begin(icc);
+        break;
+    case T1_CARD_RESUME:
+        icc->wtx_us = next_wtx(icc);
+        break;
+    }
+}
+
 void icc_hear(struct icc *icc, int64_t now_us, const uint8_t *bytes, size_t length)
 {
-    icc->blocks++;
-    icc->speaking = false;
-    if (!icc->powered || icc->mute || icc->t1.state == T1_CARD_WORKING)
+    if (!icc->powered || icc->mute)
         return;
-    uint8_t heard[T1_CARD_BLOCK_MAX + 1], answer[OPENPGP_ANSWER_MAX];
+    catch_up(icc, now_us);
+    icc->speaking = false;
+    if (icc->t1.state == T1_CARD_WORKING)
+        return;
+    uint8_t heard[T1_CARD_BLOCK_MAX + 1];
     if (length > sizeof heard)
         length = sizeof heard; /* longer than any block: wrong anyway */
     memcpy(heard, bytes, length);
@@ -175,20 +242,9 @@ void icc_hear(struct icc *icc, int64_t now_us, const uint8_t *bytes, size_t leng
         icc->mishear--;
         heard[length - 1] ^= 0x55;
     }
-    switch (t1_card_hear(&icc->t1, heard, length)) {
-    case T1_CARD_SPEAK:
-        if (icc->busy && icc->t1.state == T1_CARD_LISTENING)
-            (void)finish(icc, now_us, answer); /* S(RESYNCH) while an S(WTX request) waited: nobody gets the answer */
-        offer(icc, now_us);
-        break;
-    case T1_CARD_EXECUTE:
-        begin(icc, now_us);
-        break;
-    case T1_CARD_RESUME:
-        break;
-    }
+    icc->blocks++;
+    hear(icc, heard, length);
     OPENSSL_cleanse(heard, sizeof heard);
-    OPENSSL_cleanse(answer, sizeof answer);
 }
 
 int64_t icc_speaks_at(const struct icc *icc)
@@ -203,14 +259,15 @@ int64_t icc_speaks_at(const struct icc *icc)
 }
 
 /* What the line does to a block on its way to the reader; returns its length. */
-static size_t corrupted(enum icc_corruption how, uint8_t *block, size_t length)
+static size_t corrupted(struct icc *icc, uint8_t *block, size_t length)
 {
-    switch (how) {
+    switch (icc->corruption) {
     case ICC_BAD_EDC:
         block[length - 1] ^= 0xff;
         return length;
     case ICC_BAD_LENGTH:
         block[2] ^= 0x04;
+        block[length - 1] ^= 0x04; /* the length alone is wrong */
         return length;
     case ICC_BAD_SEQUENCE: {
         const uint8_t bit = block[1] & 0x80 ? 0x10 : 0x40;
@@ -221,39 +278,28 @@ static size_t corrupted(enum icc_corruption how, uint8_t *block, size_t length)
     case ICC_TRUNCATED:
         return length / 2;
     case ICC_NOISE:
-        RAND_bytes(block, (int)length);
+        for (size_t i = 0; i < length; i++) { /* the same in every run */
+            icc->noise = icc->noise * 1664525 + 1013904223;
+            block[i] = (uint8_t)(icc->noise >> 24);
+        }
         return length;
     }
     return length;
 }
 
-/* Something is due that is not on offer yet: the end of the work, or an S(WTX request). */
-static void advance(struct icc *icc, int64_t now_us)
-{
-    if (icc->speaking || icc->t1.state != T1_CARD_WORKING)
-        return;
-    if (now_us >= icc->look_us && end(icc, now_us))
-        offer(icc, now_us);
-    else if (now_us >= icc->wtx_us) {
-        t1_card_ask_wtx(&icc->t1, icc->lies ? icc->lie : icc->timing.wtx_multiplier);
-        icc->wtx_us += icc->timing.wtx_every_us;
-        offer(icc, now_us);
-    }
-}
-
 size_t icc_speak(struct icc *icc, int64_t now_us, uint8_t *bytes, size_t capacity)
 {
-    if (icc_speaks_at(icc) > now_us)
+    if (!icc->powered || icc->mute)
         return 0;
-    advance(icc, now_us);
-    if (!icc->speaking || icc->t1.out_len > capacity)
+    catch_up(icc, now_us);
+    if (!icc->speaking || icc->speaks_us > now_us || icc->t1.out_len > capacity)
         return 0;
     icc->speaking = false;
     memcpy(bytes, icc->t1.out, icc->t1.out_len);
     if (icc->corrupt == 0)
         return icc->t1.out_len;
     icc->corrupt--;
-    return corrupted(icc->corruption, bytes, icc->t1.out_len);
+    return corrupted(icc, bytes, icc->t1.out_len);
 }
 
 /* ---- faults ---- */

@@ -41,7 +41,7 @@ static const char USAGE[] =
     "  --generate SPEC          how long a key generation takes:\n"
     "                           SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N] (20)\n"
     "                           given several times: the n-th generation; the last is for all later ones\n"
-    "  --sign SECONDS           how long a signature takes (0.5)\n"
+    "  --sign SPEC              how long a signature takes (0.5)\n"
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
     "  --tell PATH COMMAND...   sends a command to the control socket PATH and prints the answer:\n"
@@ -145,7 +145,8 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         return add_generation(&settings->icc, first_generation, value)
                || wrong("generate", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N], 8 at most");
     case SIGN:
-        return timing_parse_seconds(value, &settings->icc.sign.work_us) || wrong("sign", value, seconds);
+        return timing_parse(value, &settings->icc.sign)
+               || wrong("sign", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
     case FIRST_BYTE_LIMIT:
         return timing_parse_seconds(value, &settings->pro.first_byte_limit_us)
                || wrong("first-byte-limit", value, seconds);
