@@ -302,6 +302,8 @@ enum err reader_power_on(struct reader *reader, struct atr *atr)
     struct vigil vigil = power_vigil(reader);
     const enum err err = power_on(reader, &vigil, atr);
     pthread_mutex_unlock(&reader->lock);
+    if (err == ERR_TIMEOUT) /* at work for somebody else still. pcscd powers on once only, unless the card comes anew */
+        presence_set_card_lost(&reader->presence);
     return note(reader, err);
 }
 

@@ -35,7 +35,8 @@ enum err reader_close(unsigned long lun);
 struct reader *reader_acquire(unsigned long lun);
 void reader_release(struct reader *reader);
 
-/* Cold reset and ATR. The first one after open is bounded so that open, presence and power on take 5 s in all. */
+/* Cold reset and ATR. The first one after open is bounded so that open, presence and power on take 5 s in all.
+ * After ERR_TIMEOUT the card is reported absent once, so that pcscd tries again. */
 enum err reader_power_on(struct reader *reader, struct atr *atr);
 /* Power off, then on: some firmwares keep a verified PIN over a mere power on. */
 enum err reader_reset(struct reader *reader, struct atr *atr);

@@ -194,6 +194,25 @@ static void a_key_that_was_busy_at_open_serves_when_it_is_free(void **state)
     bench_free(b);
 }
 
+static void pcscds_event_thread_finds_the_card_when_the_key_is_free(void **state)
+{
+    (void)state;
+    struct bench *b = closed_while_it_generates();
+    const int64_t begun = virtual_now_us(b->slot);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+    assert_int_not_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS); /* pcscd does this once, and then waits for changes */
+    for (int i = 0; i < 20 && virtual_now_us(b->slot) - begun < 49 * SECOND; i++)
+        (void)bench_event_thread();
+    while (bench_event_thread() != IFD_ICC_PRESENT)
+        assert_true(virtual_now_us(b->slot) - begun < 70 * SECOND);
+    UCHAR atr[33];
+    DWORD length = sizeof atr;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_ATR, &length, atr), IFD_SUCCESS);
+    bench_works(b);
+    bench_free(b);
+}
+
 /* ---- the end ---- */
 
 static void unplug(void *slot)
@@ -360,6 +379,7 @@ int main(void)
         TEST(an_answer_left_by_a_killed_driver_is_nobodys_whatever_its_number),
         TEST(opening_a_busy_key_takes_5_s_at_most),
         TEST(a_key_that_was_busy_at_open_serves_when_it_is_free),
+        TEST(pcscds_event_thread_finds_the_card_when_the_key_is_free),
         TEST(an_unplug_ends_a_generation_at_once_and_a_replug_works),
         TEST(an_unplug_during_power_on_is_an_error_and_a_replug_works),
         TEST(closing_while_a_command_runs_ends_it_and_frees_all),
