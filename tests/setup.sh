@@ -38,12 +38,15 @@ install_packages() {
 
 # build_in DIRECTORY [MESON-OPTION...]: configures, builds, and installs below DIRECTORY/stage.
 build_in() {
-    local directory=$1
+    local directory=$1 lock
     shift
+    exec {lock}>"$directory.lock"
+    flock "$lock" # two may be started at once
     if ! { meson setup "$directory" "$top" $([ -e "$directory/build.ninja" ] && echo --reconfigure) "$@" &&
-        ninja -C "$directory" && DESTDIR=stage meson install -C "$directory" --no-rebuild; } \
+        ninja -C "$directory" && DESTDIR=stage meson install -C "$directory" --no-rebuild --only-changed; } \
         >"$directory.log" 2>&1; then
         tail -n 40 "$directory.log" >&2
         die "the build in $directory failed; all of it is in $directory.log"
     fi
+    exec {lock}>&-
 }

@@ -21,8 +21,10 @@ struct apdu_log {
 struct apdu_log *apdu_log_new(const char *path)
 {
     struct apdu_log *log = calloc(1, sizeof *log);
-    if (!log)
+    if (!log) {
+        perror("log");
         return NULL;
+    }
     log->file = path ? fopen(path, "we") : NULL;
     if (path && !log->file) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));

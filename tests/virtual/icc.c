@@ -11,6 +11,7 @@
  * the script alone, never on how often it is looked at.
  */
 #include "icc.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
@@ -52,8 +53,10 @@ struct icc {
 struct icc *icc_new(const struct icc_options *options)
 {
     struct icc *icc = calloc(1, sizeof *icc);
-    if (!icc)
+    if (!icc) {
+        perror("card");
         return NULL;
+    }
     icc->atr_len = options->atr_len < sizeof icc->atr ? options->atr_len : sizeof icc->atr;
     memcpy(icc->atr, options->atr, icc->atr_len);
     icc_set_generate(icc, options->generate, options->generate_count);
@@ -228,11 +231,11 @@ static void hear(struct icc *icc, const uint8_t *block, size_t length)
 
 void icc_hear(struct icc *icc, int64_t now_us, const uint8_t *bytes, size_t length)
 {
-    if (!icc->powered || icc->mute)
-        return;
-    catch_up(icc, now_us);
+    const bool deaf = !icc->powered || icc->mute;
+    if (!deaf)
+        catch_up(icc, now_us);
     icc->speaking = false;
-    if (icc->t1.state == T1_CARD_WORKING)
+    if (deaf || icc->t1.state == T1_CARD_WORKING)
         return;
     uint8_t heard[T1_CARD_BLOCK_MAX + 1];
     if (length > sizeof heard)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fake_openpgp.h - an application that does what the command itself says; linked instead of openpgp.c.
+ *
+ * INS 47 is a generation, INS 2A uses a private key, all else is quick. The answer is P1 << 8 | P2 bytes 00, 01 ... FF,
+ * 00 ... and 9000.
+ */
+#pragma once
+#include "openpgp.h"
+
+struct fake_openpgp {
+    bool computing;      /* set by the test: openpgp_done() says that the answer is not there yet */
+    unsigned waited;     /* openpgp_finish() was called all the same, and had to wait */
+    unsigned begun, resets;
+    size_t command_len;  /* of the last command */
+    uint8_t command[OPENPGP_COMMAND_MAX];
+};
+extern struct fake_openpgp fake_openpgp;
