@@ -74,7 +74,7 @@ static void negotiate_ifsd(struct card *card, const struct vigil *vigil)
     struct vigil part = vigil_within(vigil, IFS_LIMIT_MS, now_ms(card));
     struct t1_step last;
     const enum err err = converse(card, t1_negotiate_ifsd(&card->t1, card->model->ifsd), &part, &last);
-    if (err != ERR_NONE || last.action != T1_DONE)
+    if (err == ERR_TIMEOUT || (err == ERR_NONE && last.action != T1_DONE))
         log_info("the card did not agree to larger blocks; it works, but slower");
     if (err == ERR_NONE && last.action == T1_FAILED && last.failure == T1_DEAD)
         card->powered = false;
