@@ -117,16 +117,25 @@ static void a_card_that_asks_for_larger_blocks_gets_them(void **state)
     bench_free(b);
 }
 
-static void long_commands_and_answers_are_chained(void **state)
+#define GET_LONG "00CA0103 000000"
+
+/* Fills the data object that GET_LONG reads with 1200 bytes. */
+static struct bench *with_a_long_object(void)
 {
-    (void)state;
     struct bench *b = started();
     bench_expect(b, "00200082 06 313233343536", 0x9000);
     char put[32 + 2 * 1200] = "00DA0103 0004B0 ";
     for (int i = 0; i < 1200; i++)
         strcat(put, "A5");
     bench_expect(b, put, 0x9000);
-    const struct answer got = bench_expect(b, "00CA0103 000000", 0x9000);
+    return b;
+}
+
+static void long_commands_and_answers_are_chained(void **state)
+{
+    (void)state;
+    struct bench *b = with_a_long_object();
+    const struct answer got = bench_expect(b, GET_LONG, 0x9000);
     assert_int_equal(got.length, 1202);
     for (int i = 0; i < 1200; i++)
         assert_int_equal(got.bytes[i], 0xa5);
@@ -136,11 +145,27 @@ static void long_commands_and_answers_are_chained(void **state)
 static void a_card_that_aborts_its_answer_is_an_error_and_serves_again(void **state)
 {
     (void)state;
-    struct bench *b = started();
+    struct bench *b = with_a_long_object();
     icc_ask_abort(b->icc);
-    (void)bench_transmit(b, "00CA006E 000000");
-    serves_after(b);
+    assert_int_equal(bench_transmit(b, GET_LONG).code, IFD_COMMUNICATION_ERROR);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT); /* it needed no reset */
+    bench_expect(b, GET_LONG, 0x9000);
+    bench_works(b);
     bench_free(b);
+}
+
+static void bad_blocks_within_a_chain_cost_nothing(void **state)
+{
+    (void)state;
+    for (enum icc_corruption how = ICC_BAD_EDC; how <= ICC_NOISE; how++) {
+        struct bench *b = with_a_long_object();
+        icc_corrupt(b->icc, how, 2);
+        const struct answer got = bench_expect(b, GET_LONG, 0x9000);
+        assert_int_equal(got.length, 1202);
+        icc_mishear(b->icc, 2);
+        bench_expect(b, GET_LONG, 0x9000);
+        bench_free(b);
+    }
 }
 
 /* ---- the firmware ---- */
@@ -284,6 +309,7 @@ int main(void)
         TEST(a_card_that_asks_for_larger_blocks_gets_them),
         TEST(long_commands_and_answers_are_chained),
         TEST(a_card_that_aborts_its_answer_is_an_error_and_serves_again),
+        TEST(bad_blocks_within_a_chain_cost_nothing),
         TEST(an_answer_that_answers_nothing_is_never_delivered),
         TEST(a_frozen_key_is_left_alone_after_the_patience_and_serves_when_it_thaws),
         TEST(a_halted_endpoint_is_cleared),

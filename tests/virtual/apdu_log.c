@@ -71,11 +71,11 @@ static void keep(struct apdu_log *log, const struct icc_apdu *apdu)
     log->entries[log->count++] = entry;
 }
 
-void apdu_log_executed(struct apdu_log *log, int64_t begin_us, int64_t end_us, const uint8_t *command, size_t command_len,
-                       uint16_t status_word, size_t answer_len)
+void apdu_log_executed(struct apdu_log *log, int64_t begin_us, int64_t end_us, const uint8_t *command,
+                       size_t command_len, uint16_t status_word, size_t answer_len)
 {
-    keep(log, &(struct icc_apdu){ .begin_us = begin_us, .end_us = end_us, .command = command, .command_len = command_len,
-                                  .status_word = status_word, .answer_len = answer_len });
+    keep(log, &(struct icc_apdu){ .begin_us = begin_us, .end_us = end_us, .command = command,
+                                  .command_len = command_len, .status_word = status_word, .answer_len = answer_len });
     if (!log->file)
         return;
     fprintf(log->file, "%" PRId64 " %" PRId64 " ", begin_us / 1000, end_us / 1000);

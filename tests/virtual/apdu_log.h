@@ -10,8 +10,8 @@ struct apdu_log *apdu_log_new(const char *path);
 void apdu_log_free(struct apdu_log *log);
 
 /* The command is copied. */
-void apdu_log_executed(struct apdu_log *log, int64_t begin_us, int64_t end_us, const uint8_t *command, size_t command_len,
-                       uint16_t status_word, size_t answer_len);
+void apdu_log_executed(struct apdu_log *log, int64_t begin_us, int64_t end_us, const uint8_t *command,
+                       size_t command_len, uint16_t status_word, size_t answer_len);
 void apdu_log_abandoned(struct apdu_log *log, int64_t now_us, const uint8_t *command, size_t command_len);
 void apdu_log_reset(struct apdu_log *log, int64_t now_us);
 

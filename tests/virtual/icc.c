@@ -208,14 +208,13 @@ static void disown(struct icc *icc)
     icc->nobodys = true;
     icc->wtx_us = ICC_NEVER;
     icc->look_us = icc->now_us;
-    (void)end(icc);
 }
 
 static void hear(struct icc *icc, const uint8_t *block, size_t length)
 {
     switch (t1_card_hear(&icc->t1, block, length)) {
     case T1_CARD_SPEAK:
-        if (icc->busy && icc->t1.state == T1_CARD_LISTENING && !icc->nobodys)
+        if (icc->busy && icc->t1.state == T1_CARD_LISTENING)
             disown(icc);
         offer(icc, icc->now_us);
         break;

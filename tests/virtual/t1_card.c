@@ -9,8 +9,8 @@
  *                          S(WTX request) v   | S(WTX response)
  *                                        ASKING
  *
- * An S(IFS request) before the answer and an S(ABORT request) in it make the card ASKING as well; no answer to them leads
- * back to WORKING.
+ * An S(IFS request) before the answer and an S(ABORT request) in it make the card ASKING as well; the response to the
+ * first leads to ANSWERING, to the second to LISTENING.
  *
  * The card never speaks on its own: each block heard gives it the right to one block. An I-block whose N(S) is not the
  * expected one is never executed; the R-block that answers it says which one is.
@@ -101,7 +101,8 @@ static enum t1_card_event say_part_of_answer(struct t1_card *t1)
         return ask(t1, S_ABORT, NULL, 0);
     }
     t1->in_flight = more ? t1->ifsd : left;
-    return say(t1, (uint8_t)((t1->ns ? PCB_I_NS : 0) | (more ? PCB_I_MORE : 0)), t1->answer + t1->answered, t1->in_flight);
+    const uint8_t pcb = (uint8_t)((t1->ns ? PCB_I_NS : 0) | (more ? PCB_I_MORE : 0));
+    return say(t1, pcb, t1->answer + t1->answered, t1->in_flight);
 }
 
 static enum t1_card_event begin_answer(struct t1_card *t1)

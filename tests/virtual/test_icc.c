@@ -207,7 +207,9 @@ static void a_cold_reset_starts_t1_anew(void **state)
     SAYS_EMPTY(b, R1);
     TELL(b, IFS, 0xfe);
     SAYS(b, IFS | RESPONSE, 0xfe);
+    TELL(b, IFS, 0xfe); /* its response is not taken */
     (void)icc_reset(b->icc, b->now_us, &length);
+    assert_true(silent(b));
     TELL(b, I0, COMMAND(QUICK, 40));
     says_part(b, I0 | MORE, 0, 32, 40);
     assert_int_equal(fake_openpgp.command_len, 4);
@@ -274,8 +276,8 @@ static void a_block_that_is_no_block_is_asked_for_again(void **state)
 static void reserved_bits_and_unknown_blocks_are_wrong(void **state)
 {
     static const uint8_t bits[] = { 0x01, 0x02, 0x04, 0x08, 0x10 };
-    static const uint8_t no_block_of_a_host[] = { 0x84, 0x88, 0xa0, RESYNCH | RESPONSE, IFS | RESPONSE, ABORT | RESPONSE,
-                                                  WTX | RESPONSE, WTX, 0xc4, 0xff };
+    static const uint8_t no_block_of_a_host[] = { 0x84, 0x88, 0xa0, RESYNCH | RESPONSE, IFS | RESPONSE,
+                                                  ABORT | RESPONSE, WTX | RESPONSE, WTX, 0xc4, 0xff };
     struct bench *b = *state;
     for (size_t i = 0; i < sizeof bits; i++) {
         TELL(b, I0 | bits[i], COMMAND(QUICK, 0));
@@ -292,6 +294,14 @@ static void reserved_bits_and_unknown_blocks_are_wrong(void **state)
     TELL(b, ABORT, 0x00);
     SAYS_EMPTY(b, R0 | WRONG);
     serves(b);
+    TELL(b, I0, COMMAND(QUICK, 0));
+    SAYS(b, I0, 0x90, 0x00);
+    TELL_EMPTY(b, R0 | 0x04);
+    SAYS_EMPTY(b, R1 | WRONG);
+    TELL(b, R0, 0x00);
+    SAYS_EMPTY(b, R1 | WRONG);
+    TELL_EMPTY(b, R0);
+    SAYS(b, I0, 0x90, 0x00);
 }
 
 static void a_wrong_sequence_number_is_never_executed(void **state)
@@ -639,10 +649,11 @@ static void each_kind_of_command_takes_its_own_time(void **state)
     takes(b, I0, GENERATE, 20 * SECOND);
     takes(b, I1, GENERATE, 40 * SECOND);
     takes(b, I0, GENERATE, 40 * SECOND);
-    icc_set_generate(b->icc, &(struct icc_timing){ .work_us = SECOND }, 1);
+    icc_set_generate(b->icc, (const struct icc_timing[]){ { .work_us = SECOND }, { .work_us = 2 * SECOND } }, 2);
     takes(b, I1, GENERATE, SECOND);
+    takes(b, I0, GENERATE, 2 * SECOND);
     icc_set_generate(b->icc, NULL, 0);
-    takes(b, I0, GENERATE, 10 * MS);
+    takes(b, I1, GENERATE, 10 * MS);
 }
 
 static void a_computing_card_does_not_hear(void **state)
@@ -1060,6 +1071,18 @@ static void a_card_that_falls_mute_keeps_what_it_was_about_to_say(void **state)
     assert_int_equal(executed(b), 1);
 }
 
+static void what_is_sent_to_a_mute_card_covers_what_it_was_saying(void **state)
+{
+    struct bench *b = *state;
+    TELL(b, IFS, 0xfe);
+    icc_set_mute(b->icc, true);
+    TELL_EMPTY(b, R0);
+    icc_set_mute(b->icc, false);
+    assert_true(silent(b));
+    TELL_EMPTY(b, R0);
+    SAYS(b, IFS | RESPONSE, 0xfe);
+}
+
 /* ---- the log ---- */
 
 static void the_log_in_memory_tells_each_command(void **state)
@@ -1167,6 +1190,7 @@ static void a_reset_in_a_computation_resets_the_application_too(void **state)
     is_cut_off_by_a_reset(b);
     assert_int_equal(fake_openpgp.resets, 1);
     fake_openpgp.begun = 0;
+    pass(b, 60 * SECOND);
     serves(b);
 }
 
@@ -1241,6 +1265,7 @@ int main(void)
         TEST(as_many_blocks_are_misheard_as_were_asked_for),
         TEST(a_mute_card_hears_and_says_nothing_until_it_is_not_mute),
         TEST(a_card_that_falls_mute_keeps_what_it_was_about_to_say),
+        TEST(what_is_sent_to_a_mute_card_covers_what_it_was_saying),
         TEST(the_log_in_memory_tells_each_command),
         TEST(the_log_in_memory_holds_many_commands),
         TEST(the_log_file_is_as_promised),
