@@ -199,8 +199,10 @@ EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD Atr
         return IFD_ERROR_POWER_ACTION;
     if (err != ERR_NONE)
         return IFD_COMMUNICATION_ERROR;
+    if (atr.length == 0)
+        return IFD_SUCCESS;
     if (atr.length > size || !Atr)
-        return atr.length ? IFD_ERROR_INSUFFICIENT_BUFFER : IFD_SUCCESS;
+        return IFD_ERROR_INSUFFICIENT_BUFFER;
     memcpy(Atr, atr.bytes, atr.length);
     *AtrLength = atr.length;
     return IFD_SUCCESS;

@@ -53,7 +53,8 @@ enum err part10_control(struct reader *reader, uint32_t code, uint8_t *answer, s
     if (code == IOCTL_GET_TLV_PROPERTIES) {
         const struct reader_facts facts = reader_facts(reader);
         uint8_t properties[64];
-        return give(properties, tlv_properties(&facts, properties), answer, length);
+        const size_t properties_length = tlv_properties(&facts, properties);
+        return give(properties, properties_length, answer, length);
     }
     *length = 0;
     return ERR_UNSUPPORTED;

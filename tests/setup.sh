@@ -38,11 +38,12 @@ install_packages() {
 
 # build_in DIRECTORY [MESON-OPTION...]: configures, builds, and installs below DIRECTORY/stage.
 build_in() {
-    local directory=$1 lock
+    local directory=$1 lock again=()
     shift
+    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure)
     exec {lock}>"$directory.lock"
     flock "$lock" # two may be started at once
-    if ! { meson setup "$directory" "$top" $([ -e "$directory/build.ninja" ] && echo --reconfigure) "$@" &&
+    if ! { meson setup "$directory" "$top" "${again[@]}" "$@" &&
         ninja -C "$directory" && DESTDIR=stage meson install -C "$directory" --no-rebuild --only-changed; } \
         >"$directory.log" 2>&1; then
         tail -n 40 "$directory.log" >&2
