@@ -10,13 +10,15 @@ static const struct card_object_rule RULES[CARD_OBJECTS] = {
     { 0x005b, 0, 39, ACCESS_ALWAYS, ACCESS_PW3 },     /* name */
     { 0x5f2d, 0, 8, ACCESS_ALWAYS, ACCESS_PW3 },      /* language */
     { 0x5f35, 0, 1, ACCESS_ALWAYS, ACCESS_PW3 },      /* sex */
-    { 0x5f50, 0, 254, ACCESS_ALWAYS, ACCESS_PW3 },    /* URL */
-    { 0x005e, 0, 254, ACCESS_ALWAYS, ACCESS_PW3 },    /* login */
+    { 0x5f50, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },   /* URL */
+    { 0x005e, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },   /* login */
     { 0x0101, 0, 1536, ACCESS_ALWAYS, ACCESS_PW1 },   /* private use 1 ... 4 */
     { 0x0102, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },
     { 0x0103, 0, 1536, ACCESS_PW1, ACCESS_PW1 },
     { 0x0104, 0, 1536, ACCESS_PW3, ACCESS_PW3 },
-    { 0x7f21, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },   /* certificate */
+    { 0x7f21, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },   /* certificates: authentication, decryption, signature */
+    { 0x7f21, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },
+    { 0x7f21, 0, 1536, ACCESS_ALWAYS, ACCESS_PW3 },
     { 0x00c1, 6, 6, ACCESS_ALWAYS, ACCESS_PW3 },      /* algorithm attributes */
     { 0x00c2, 6, 6, ACCESS_ALWAYS, ACCESS_PW3 },
     { 0x00c3, 6, 6, ACCESS_ALWAYS, ACCESS_PW3 },
@@ -32,15 +34,19 @@ static const struct card_object_rule RULES[CARD_OBJECTS] = {
     { 0x00d6, 2, 2, ACCESS_ALWAYS, ACCESS_NEVER },    /* user interaction: this card has no button */
     { 0x00d7, 2, 2, ACCESS_ALWAYS, ACCESS_NEVER },
     { 0x00d8, 2, 2, ACCESS_ALWAYS, ACCESS_NEVER },
-    { 0x7f74, 0, 8, ACCESS_ALWAYS, ACCESS_NEVER },    /* general feature management */
 };
+
+struct card_object *card_memory_occurrence(struct card_memory *memory, uint16_t tag, unsigned occurrence)
+{
+    for (size_t i = 0; i < CARD_OBJECTS; i++)
+        if (memory->object[i].rule->tag == tag && occurrence-- == 0)
+            return &memory->object[i];
+    return NULL;
+}
 
 struct card_object *card_memory_object(struct card_memory *memory, uint16_t tag)
 {
-    for (size_t i = 0; i < CARD_OBJECTS; i++)
-        if (memory->object[i].rule->tag == tag)
-            return &memory->object[i];
-    return NULL;
+    return card_memory_occurrence(memory, tag, 0);
 }
 
 static void empty(struct card_object *object)
@@ -52,9 +58,24 @@ static void empty(struct card_object *object)
     object->length = 0;
 }
 
+static bool is_rsa(const uint8_t attributes[6])
+{
+    const unsigned bits = (unsigned)(attributes[1] << 8 | attributes[2]);
+    return attributes[0] == 0x01 && (bits == 2048 || bits == 3072 || bits == 4096) && attributes[3] == 0x00 &&
+           attributes[4] == 0x20 && attributes[5] <= 3;
+}
+
+bool card_memory_acceptable(const struct card_object *object, const uint8_t *bytes, size_t length)
+{
+    const struct card_object_rule *const rule = object->rule;
+    if (length < rule->least || length > rule->most)
+        return false;
+    return rule->tag < 0x00c1 || rule->tag > 0x00c3 || is_rsa(bytes);
+}
+
 bool card_memory_store(struct card_object *object, const uint8_t *bytes, size_t length)
 {
-    if (length < object->rule->least || length > object->rule->most)
+    if (!card_memory_acceptable(object, bytes, length))
         return false;
     uint8_t *copy = length > 0 ? malloc(length) : NULL;
     if (length > 0 && !copy)

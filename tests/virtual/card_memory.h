@@ -25,7 +25,8 @@ struct card_object {
     size_t length;
 };
 
-#define CARD_OBJECTS 26
+#define CARD_SIGNATURES_MAX 0xffffff /* what object 93 can tell */
+#define CARD_OBJECTS 27
 
 struct card_memory {
     struct card_pin pin[PIN_COUNT];
@@ -43,7 +44,12 @@ void card_memory_clear(struct card_memory *memory);
 
 /* NULL: there is no such object to be stored. */
 struct card_object *card_memory_object(struct card_memory *memory, uint16_t tag);
-/* Copies; false: out of memory, or not as long as the rule says. */
+/* The same for objects of which there are several: 7F21, 0 ... 2. */
+struct card_object *card_memory_occurrence(struct card_memory *memory, uint16_t tag, unsigned occurrence);
+/* Whether an object may hold these bytes: their length, and the values of algorithm attributes (RSA 2048, 3072 or
+ * 4096 with e of 32 bits; OpenPGP card 3.4 §4.4.3.9). */
+bool card_memory_acceptable(const struct card_object *object, const uint8_t *bytes, size_t length);
+/* Copies; false: out of memory, or not acceptable. */
 bool card_memory_store(struct card_object *object, const uint8_t *bytes, size_t length);
 
 /* Takes the key over, which may be NULL. */

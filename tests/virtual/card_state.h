@@ -5,8 +5,8 @@
 #include "card_memory.h"
 
 /* Reads the file into a formatted memory; a file that does not exist changes nothing. false, with a message on stderr
- * that names file and line: not a state file. */
+ * that names file and line: not a whole state file, or what it says can be true of no card. */
 bool card_state_load(const char *path, struct card_memory *memory);
 
-/* Replaces the file at once and whole, mode 0600. false, with a message on stderr: it could not. */
+/* Replaces the file at once and whole, mode 0600. false, with a message on stderr: it could not, the old file stays. */
 bool card_state_save(const char *path, struct card_memory *memory);

@@ -42,6 +42,7 @@ void openpgp_reset(struct openpgp *card)
     card_job_cancel(card->job);
     card->job = NULL;
     memset(card->verified, 0, sizeof card->verified);
+    card->certificate = 0;
     OPENSSL_cleanse(card->command, sizeof card->command);
     card->chain_len = 0;
     forget_answer(card);
@@ -82,14 +83,16 @@ struct openpgp_tries openpgp_tries(const struct openpgp *card)
 
 /* ---- commands of the card as a whole ---- */
 
+/* The only application is selected from the start; to select it again leaves PINs verified. */
 static uint16_t select_application(struct openpgp *card, const struct command *command)
 {
-    static const uint8_t RID[] = { 0xd2, 0x76, 0x00, 0x01, 0x24, 0x01 };
-    if (command->p1 != 0x04)
+    const size_t rid_and_application = 6;
+    if (command->p1 != 0x04 || (command->p2 != 0x00 && command->p2 != 0x0c))
         return SW_WRONG_P1_P2;
-    if (command->length < sizeof RID || memcmp(command->data, RID, sizeof RID) != 0)
+    if (command->length < rid_and_application || command->length > OPENPGP_AID_LENGTH ||
+        memcmp(command->data, OPENPGP_AID, command->length) != 0)
         return SW_NO_FILE;
-    memset(card->verified, 0, sizeof card->verified);
+    card->certificate = 0;
     return card->memory.terminated ? SW_TERMINATED : SW_OK;
 }
 
@@ -100,7 +103,8 @@ static uint16_t get_challenge(struct openpgp *card, const struct command *comman
         return SW_WRONG_P1_P2;
     if (command->expected == 0 || command->expected > 255)
         return SW_WRONG_LENGTH;
-    RAND_bytes(random, (int)command->expected);
+    if (RAND_bytes(random, (int)command->expected) <= 0)
+        return SW_CONDITIONS;
     tlv_append(&card->data, random, command->expected);
     return SW_OK;
 }
@@ -144,6 +148,7 @@ static const struct {
     { 0x84, false, get_challenge },
     { 0x88, false, openpgp_authenticate },
     { 0xa4, true, select_application },
+    { 0xa5, false, openpgp_select_data },
     { 0xca, true, openpgp_get_data },
     { 0xda, false, openpgp_put_data },
     { 0xdb, false, openpgp_import },
@@ -165,9 +170,14 @@ static uint16_t execute(struct openpgp *card, const struct command *command)
 
 /* ---- APDUs ---- */
 
-/* A part of a chain (ISO 7816-4 §5.3.3) is added to what came before; the last one makes the command whole. */
+/* A part of a chain (ISO 7816-4 §5.3.3) is added to what came before; the last one makes the command whole. Another
+ * command in between ends the chain: its parts must not become data of that one. */
 static uint16_t join_chain(struct openpgp *card, struct command *command)
 {
+    const uint8_t header[] = { command->ins, command->p1, command->p2 };
+    if (memcmp(card->chain_header, header, sizeof header) != 0)
+        card->chain_len = 0;
+    memcpy(card->chain_header, header, sizeof header);
     if (command->length > sizeof card->command - card->chain_len) {
         card->chain_len = 0;
         return SW_WRONG_LENGTH;
@@ -188,12 +198,18 @@ static uint16_t take(struct openpgp *card, const uint8_t *apdu, size_t length)
     struct command command;
     if (!command_parse(apdu, length, &command))
         return SW_WRONG_LENGTH;
-    card->expected = command.expected > 0 ? command.expected : 256;
+    card->expected = command.expected;
+    if (command.expected == 0) /* T=1 gives what there is, asked or not */
+        card->expected = command.extended ? 65536 : 256;
     if (command.ins == 0xc0) /* GET RESPONSE */
         return card->delivered < card->data.length ? SW_OK : SW_CONDITIONS;
     forget_answer(card);
     const uint16_t joined = join_chain(card, &command);
-    return joined == SW_LATER ? execute(card, &command) : joined;
+    if (joined != SW_LATER)
+        return joined;
+    const uint16_t status_word = execute(card, &command);
+    OPENSSL_cleanse(card->command, command.length);
+    return status_word;
 }
 
 enum openpgp_effort openpgp_begin(struct openpgp *card, const uint8_t *command, size_t length)

@@ -31,19 +31,25 @@ struct openpgp {
     struct card_job *job; /* of the command under way */
     enum card_job_kind job_kind;
     enum card_key_id job_key;
+    unsigned certificate; /* occurrence of 7F21 that SELECT DATA chose */
     uint16_t status_word;
     size_t expected;
     struct tlv_writer data; /* of the answer; what was not delivered yet stays for GET RESPONSE */
     size_t delivered;
     uint8_t data_bytes[OPENPGP_ANSWER_MAX], command[OPENPGP_COMMAND_MAX];
     size_t chain_len; /* of command[], while parts of a chain come in */
+    uint8_t chain_header[3]; /* INS P1 P2 that they have in common */
 };
+
+#define OPENPGP_AID_LENGTH 16
+extern const uint8_t OPENPGP_AID[OPENPGP_AID_LENGTH];
 
 /* Writes the state file, if there is one. */
 void openpgp_save(struct openpgp *card);
 bool openpgp_allowed(const struct openpgp *card, enum card_access access);
 
-/* openpgp_data.c: GET DATA, PUT DATA, key import */
+/* openpgp_data.c: SELECT DATA, GET DATA, PUT DATA, key import */
+uint16_t openpgp_select_data(struct openpgp *card, const struct command *command);
 uint16_t openpgp_get_data(struct openpgp *card, const struct command *command);
 uint16_t openpgp_put_data(struct openpgp *card, const struct command *command);
 uint16_t openpgp_import(struct openpgp *card, const struct command *command);

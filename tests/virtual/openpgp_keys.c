@@ -69,6 +69,8 @@ uint16_t openpgp_security_operation(struct openpgp *card, const struct command *
         return SW_NO_REFERENCE;
     if (command->length < 2 || command->data[0] != 0x00) /* padding indicator */
         return SW_WRONG_DATA;
+    if (command->length - 1 > card_memory_key_bits(&card->memory, KEY_DECRYPTION) / 8)
+        return SW_WRONG_DATA;
     return start(card, CARD_JOB_DECIPHER, KEY_DECRYPTION, command->data + 1, command->length - 1);
 }
 
@@ -83,14 +85,17 @@ uint16_t openpgp_end_job(struct openpgp *card)
 {
     struct card_result result = card_job_finish(card->job);
     card->job = NULL;
-    if (!result.ok)
+    if (!result.ok) {
+        OPENSSL_cleanse(&result, sizeof result);
         return card->job_kind == CARD_JOB_GENERATE ? SW_CONDITIONS : SW_WRONG_DATA;
+    }
     if (card->job_kind == CARD_JOB_GENERATE) {
         card_memory_set_key(&card->memory, card->job_key, result.key, KEY_GENERATED);
         card_key_put_public(result.key, &card->data);
     } else
         tlv_append(&card->data, result.output, result.length);
-    if (card->job_kind == CARD_JOB_SIGN && card->job_key == KEY_SIGNATURE)
+    const bool counts = card->job_kind == CARD_JOB_SIGN && card->job_key == KEY_SIGNATURE;
+    if (counts && card->memory.signatures < CARD_SIGNATURES_MAX)
         card->memory.signatures++;
     OPENSSL_cleanse(&result, sizeof result);
     openpgp_save(card);

@@ -21,8 +21,10 @@ uint16_t openpgp_verify(struct openpgp *card, const struct command *command)
         return SW_WRONG_P1_P2;
     struct card_pin *const pin = &card->memory.pin[id];
     if (command->p1 == 0xff) {
+        if (command->length > 0)
+            return SW_WRONG_LENGTH;
         card->verified[verified] = false;
-        return command->length == 0 ? SW_OK : SW_WRONG_LENGTH;
+        return SW_OK;
     }
     if (command->length == 0)
         return card->verified[verified] ? SW_OK : (uint16_t)(0x63c0 | pin->tries);
@@ -30,6 +32,18 @@ uint16_t openpgp_verify(struct openpgp *card, const struct command *command)
         return SW_WRONG_LENGTH;
     const uint16_t status_word = card_pin_try(pin, command->data, command->length);
     card->verified[verified] = status_word == SW_OK;
+    openpgp_save(card);
+    return status_word;
+}
+
+/* Old and new PIN come without a mark between them: the old one is as long as it was set. Less than that is a wrong
+ * PIN, not a wrong length, which would tell how long the right one is. */
+static uint16_t try_old(struct openpgp *card, struct card_pin *pin, const struct command *command)
+{
+    if (command->length == 0)
+        return SW_WRONG_LENGTH;
+    const size_t old = command->length < pin->length ? command->length : pin->length;
+    const uint16_t status_word = card_pin_try(pin, command->data, old);
     openpgp_save(card);
     return status_word;
 }
@@ -49,10 +63,7 @@ uint16_t openpgp_change(struct openpgp *card, const struct command *command)
         return SW_WRONG_P1_P2;
     const enum card_pin_id id = command->p2 == 0x81 ? PIN_PW1 : PIN_PW3;
     struct card_pin *const pin = &card->memory.pin[id];
-    if (command->length < pin->length)
-        return SW_WRONG_LENGTH;
-    const uint16_t status_word = card_pin_try(pin, command->data, pin->length);
-    openpgp_save(card);
+    const uint16_t status_word = try_old(card, pin, command);
     if (status_word != SW_OK)
         return status_word;
     return set_pin(card, id, command->data + pin->length, command->length - pin->length);
@@ -68,13 +79,10 @@ uint16_t openpgp_reset_retry(struct openpgp *card, const struct command *command
             return SW_SECURITY_STATUS;
     } else {
         struct card_pin *const rc = &card->memory.pin[PIN_RC];
-        code = rc->length;
-        if (code > command->length)
-            return SW_WRONG_LENGTH;
-        const uint16_t status_word = card_pin_try(rc, command->data, code);
-        openpgp_save(card);
+        const uint16_t status_word = try_old(card, rc, command);
         if (status_word != SW_OK)
             return status_word;
+        code = rc->length;
     }
     card->verified[VERIFIED_81] = card->verified[VERIFIED_82] = false;
     return set_pin(card, PIN_PW1, command->data + code, command->length - code);
