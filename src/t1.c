@@ -122,8 +122,8 @@ static struct t1_step failed(struct t1 *t1, enum t1_failure failure)
 
 static struct t1_step done(struct t1 *t1)
 {
-    const size_t length = t1->answer_length;
-    if (length > t1->answer_size && !t1->abandoned)
+    const size_t length = t1->abandoned ? 0 : t1->answer_length;
+    if (length > t1->answer_size)
         return failed(t1, T1_TOO_LONG);
     forget(t1);
     return (struct t1_step){ .action = T1_DONE, .answer_length = length };
