@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_model.c - what the driver knows of a model is what readers/ says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "model.h"
+
+static void the_nitrokey_pro_is_known(void **state)
+{
+    (void)state;
+    const struct model *pro = model_find(0x20a0, 0x4108);
+    assert_non_null(pro);
+    assert_string_equal(pro->name, "Nitrokey Nitrokey Pro");
+    assert_int_equal(pro->ifsd, 254);
+}
+
+static void other_devices_are_not(void **state)
+{
+    (void)state;
+    assert_null(model_find(0x20a0, 0x42b4)); /* the Pro's bootloader */
+    assert_null(model_find(0x20a0, 0));
+    assert_null(model_find(0, 0x4108));
+}
+
+static void the_firmwares_word_for_a_silent_card_is_known_and_nothing_like_it(void **state)
+{
+    (void)state;
+    const struct model *pro = model_find(0x20a0, 0x4108);
+    assert_true(model_is_mute_answer(pro, (const uint8_t *)"\xa5\xa5", 2));
+    assert_false(model_is_mute_answer(pro, (const uint8_t *)"\xa5\xa5\xa5", 3));
+    assert_false(model_is_mute_answer(pro, (const uint8_t *)"\xa5", 1));
+    assert_false(model_is_mute_answer(pro, (const uint8_t *)"\x90\x00", 2));
+    assert_false(model_is_mute_answer(pro, (const uint8_t *)"", 0));
+}
+
+static void a_model_without_such_a_word_has_none(void **state)
+{
+    (void)state;
+    const struct model none = { .has_mute_answer = false };
+    const struct model empty_block = { .has_mute_answer = true, .mute_answer_len = 0 };
+    assert_false(model_is_mute_answer(&none, (const uint8_t *)"", 0));
+    assert_true(model_is_mute_answer(&empty_block, (const uint8_t *)"", 0));
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_nitrokey_pro_is_known),
+        TEST(other_devices_are_not),
+        TEST(the_firmwares_word_for_a_silent_card_is_known_and_nothing_like_it),
+        TEST(a_model_without_such_a_word_has_none),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
