@@ -21,7 +21,8 @@ static int64_t now_ms(const struct card *card)
 /* ---- one block ---- */
 
 /* Sends a block and waits for what comes. ERR_CARD: the reader says that nothing came. */
-static enum err exchange_block(struct card *card, const struct t1_step *step, struct vigil *vigil, struct ccid_answer *answer)
+static enum err exchange_block(struct card *card, const struct t1_step *step, struct vigil *vigil,
+                               struct ccid_answer *answer)
 {
     const struct ccid_command command = {
         .type = CCID_XFR_BLOCK,
@@ -193,7 +194,7 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     }
     exchange_wipe(card->exchange);
     if (err == ERR_TIMEOUT)
-        log_error("no answer to a command of class \"%s\" within its patience; its answer will be dropped when it comes",
+        log_error("no answer to a command of class \"%s\" within its patience; it will be dropped when it comes",
                   patience_name(vigil.class));
     return err;
 }

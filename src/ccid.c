@@ -38,13 +38,15 @@ enum ccid_type ccid_answer_type(enum ccid_type command)
     return command == CCID_ICC_POWER_ON || command == CCID_XFR_BLOCK ? CCID_DATA_BLOCK : CCID_SLOT_STATUS;
 }
 
-size_t ccid_write(uint8_t *message, size_t capacity, uint8_t slot, uint8_t sequence, const struct ccid_command *command)
+size_t ccid_write(uint8_t *message, size_t capacity, uint8_t slot, uint8_t sequence,
+                  const struct ccid_command *command)
 {
     if (capacity < CCID_HEADER || command->length > capacity - CCID_HEADER || command->length > UINT32_MAX)
         return 0;
     const uint32_t length = (uint32_t)command->length;
     const uint8_t header[CCID_HEADER] = {
-        (uint8_t)command->type, (uint8_t)length, (uint8_t)(length >> 8), (uint8_t)(length >> 16), (uint8_t)(length >> 24),
+        (uint8_t)command->type,
+        (uint8_t)length, (uint8_t)(length >> 8), (uint8_t)(length >> 16), (uint8_t)(length >> 24),
         slot, sequence, command->parameter[0], command->parameter[1], command->parameter[2],
     };
     memcpy(message, header, sizeof header);

@@ -46,7 +46,8 @@ struct ccid_command {
 enum ccid_type ccid_answer_type(enum ccid_type command);
 
 /* Writes header and data; returns the message's length, 0 when it does not fit the capacity. */
-size_t ccid_write(uint8_t *message, size_t capacity, uint8_t slot, uint8_t sequence, const struct ccid_command *command);
+size_t ccid_write(uint8_t *message, size_t capacity, uint8_t slot, uint8_t sequence,
+                  const struct ccid_command *command);
 
 enum ccid_status { /* bmCommandStatus, CCID 1.1 table 6.2-3 */
     CCID_OK = 0,

@@ -163,7 +163,8 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
     return IFD_ERROR_TAG; /* any local client may call this, at any time: there is nothing to set */
 }
 
-EXPORT RESPONSECODE IFDHSetProtocolParameters(DWORD Lun, DWORD Protocol, UCHAR Flags, UCHAR PTS1, UCHAR PTS2, UCHAR PTS3)
+EXPORT RESPONSECODE IFDHSetProtocolParameters(DWORD Lun, DWORD Protocol, UCHAR Flags, UCHAR PTS1, UCHAR PTS2,
+                                               UCHAR PTS3)
 {
     (void)Flags;
     (void)PTS1; /* the firmware has done the PPS already */

@@ -104,7 +104,8 @@ enum err part10_attribute(struct reader *reader, uint32_t tag, uint8_t *value, s
     case SCARD_ATTR_VENDOR_IFD_VERSION: /* 0xMMmmbbbb */
         return give_number((uint32_t)facts.bcd_device << 16, value, length);
     case SCARD_ATTR_MAXINPUT:
-        return give_number(facts.class.max_message < CCID_HEADER ? 0 : facts.class.max_message - CCID_HEADER, value, length);
+        return give_number(facts.class.max_message > CCID_HEADER ? facts.class.max_message - CCID_HEADER : 0, value,
+                           length);
     case SCARD_ATTR_CHANNEL_ID: /* 0xDDDDCCCC, 0020h is USB */
         return give_number(0x00200000u | (uint32_t)facts.bus << 8 | facts.address, value, length);
     default:

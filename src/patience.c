@@ -19,7 +19,9 @@ const struct patience_table patience_defaults = { {
     [PATIENCE_GENERATE] = { 20 * MINUTES, 2 * HOURS },
 } };
 
-static const char *const NAMES[PATIENCE_CLASSES] = { "status", "power", "ordinary", "sign", "secret", "reset", "generate" };
+static const char *const NAMES[PATIENCE_CLASSES] = {
+    "status", "power", "ordinary", "sign", "secret", "reset", "generate",
+};
 
 const char *patience_name(enum patience_class class)
 {
@@ -146,7 +148,9 @@ struct vigil vigil_within(const struct vigil *whole, uint32_t limit_ms, int64_t 
 {
     const int64_t left = vigil_deadline_ms(whole) - now_ms;
     const uint32_t limit = left <= 0 ? 0 : left < limit_ms ? (uint32_t)left : limit_ms;
-    return (struct vigil){ .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now_ms, .heard_ms = now_ms };
+    return (struct vigil){
+        .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now_ms, .heard_ms = now_ms,
+    };
 }
 
 void vigil_renew(struct vigil *vigil, int64_t now_ms)
@@ -163,7 +167,8 @@ void vigil_allow(struct vigil *vigil, uint32_t bwt_ms, unsigned multiplier)
 
 int64_t vigil_deadline_ms(const struct vigil *vigil)
 {
-    const uint64_t silence = vigil->protocol_ms > vigil->patience.silence_ms ? vigil->protocol_ms : vigil->patience.silence_ms;
+    const uint64_t class_ms = vigil->patience.silence_ms;
+    const uint64_t silence = vigil->protocol_ms > class_ms ? vigil->protocol_ms : class_ms;
     const int64_t silent = vigil->heard_ms + (int64_t)silence;
     const int64_t total = vigil->begun_ms + (int64_t)vigil->patience.total_ms;
     return silent < total ? silent : total;

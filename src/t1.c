@@ -83,7 +83,8 @@ static struct t1_step send(struct t1 *t1, unsigned pcb, const uint8_t *inf, size
     if (length)
         memcpy(t1->block + 3, inf, length);
     compute_edc(t1, t1->block, 3 + length, t1->block + 3 + length);
-    return (struct t1_step){ .action = T1_SEND, .block = t1->block, .length = 3 + length + edc_length(t1), .multiplier = 1 };
+    const size_t whole = 3 + length + edc_length(t1);
+    return (struct t1_step){ .action = T1_SEND, .block = t1->block, .length = whole, .multiplier = 1 };
 }
 
 static struct t1_step send_r(struct t1 *t1, enum r_error error)

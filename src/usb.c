@@ -144,7 +144,8 @@ static const struct libusb_interface_descriptor *find_interface(const struct lib
 static enum err read_configuration(libusb_device *device, struct usb_identity *identity)
 {
     struct libusb_config_descriptor *config;
-    if (libusb_get_active_config_descriptor(device, &config) != 0 && libusb_get_config_descriptor(device, 0, &config) != 0)
+    if (libusb_get_active_config_descriptor(device, &config) != 0 &&
+        libusb_get_config_descriptor(device, 0, &config) != 0)
         return ERR_NOT_CCID;
     const struct libusb_interface_descriptor *interface = find_interface(config, identity->interface_number);
     if (interface) {
@@ -386,20 +387,28 @@ void usb_take_back_in(struct usb_port *port)
         port->in.state = PIPE_IDLE;
 }
 
+/* Sends what is left of a transfer that was taken back half-way. */
+static enum err send_rest(struct usb_port *port, int64_t deadline_ms)
+{
+    uint8_t *const rest = (uint8_t *)port->out_data + port->out_moved;
+    const enum err err = submit(&port->out, rest, port->out_length - port->out_moved);
+    while (err == ERR_NONE && port->out.state == PIPE_POSTED && usb_now_ms(port) < deadline_ms) {
+        port->news = 0;
+        handle_events(port, deadline_ms - usb_now_ms(port));
+    }
+    if (err == ERR_NONE)
+        take_back(&port->out);
+    return err;
+}
+
 enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
 {
     if (port->out.state != PIPE_IDLE)
         take_back(&port->out);
     /* What has begun to move is completed: the device waits for the rest and would take anything else for it. */
     while (port->out.state == PIPE_ENDED && !port->gone && port->out_moved > 0 && port->out_moved < port->out_length &&
-           usb_now_ms(port) < deadline_ms &&
-           submit(&port->out, (uint8_t *)port->out_data + port->out_moved, port->out_length - port->out_moved) == ERR_NONE) {
-        while (port->out.state == PIPE_POSTED && usb_now_ms(port) < deadline_ms) {
-            port->news = 0;
-            handle_events(port, deadline_ms - usb_now_ms(port));
-        }
-        take_back(&port->out);
-    }
+           usb_now_ms(port) < deadline_ms && send_rest(port, deadline_ms) == ERR_NONE)
+        ;
     if (port->out.state == PIPE_ENDED)
         port->out.state = PIPE_IDLE;
     if (port->out_moved == port->out_length)
