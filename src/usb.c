@@ -165,7 +165,7 @@ static enum err identify(struct usb_port *port, const struct usb_place *place, s
     if (libusb_get_device_descriptor(device, &descriptor) != 0)
         return ERR_IO;
     if (descriptor.idVendor != place->vendor_id || descriptor.idProduct != place->product_id)
-        return ERR_NO_DEVICE; /* another device has got the address meanwhile */
+        return ERR_NOT_CCID; /* another device has got the address meanwhile */
     *identity = (struct usb_identity){
         .vendor_id = descriptor.idVendor, .product_id = descriptor.idProduct, .bcd_device = descriptor.bcdDevice,
         .bus = libusb_get_bus_number(device), .address = libusb_get_device_address(device),
