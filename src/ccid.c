@@ -3,6 +3,8 @@
 #include "ccid.h"
 #include <string.h>
 
+#define PROTOCOLS_KNOWN 3u /* T=0 and T=1 */
+
 static uint32_t read_le32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
@@ -30,7 +32,7 @@ enum err ccid_parse_class(const uint8_t *bytes, size_t length, struct ccid_class
         .max_message = read_le32(bytes + 44),
         .max_ifsd = read_le32(bytes + 28),
     };
-    return ERR_NONE;
+    return class->protocols & ~PROTOCOLS_KNOWN ? ERR_NOT_CCID : ERR_NONE; /* reserved bits: this is garbage */
 }
 
 enum ccid_type ccid_answer_type(enum ccid_type command)

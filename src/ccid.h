@@ -16,6 +16,7 @@ enum ccid_type { /* bMessageType */
     CCID_ICC_POWER_OFF = 0x63,
     CCID_GET_SLOT_STATUS = 0x65,
     CCID_XFR_BLOCK = 0x6f,
+    CCID_ABORT = 0x72,
     CCID_DATA_BLOCK = 0x80,
     CCID_SLOT_STATUS = 0x81,
 };

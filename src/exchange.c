@@ -30,6 +30,7 @@
 #define MAX_STALLS 3   /* within one wait */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define STATUS_ATTEMPT_MS 2000
+#define ABORT_LIMIT_MS 2000
 #define DEBT_LIMIT_MS 180000 /* no firmware lets its host wait longer without a word: the Pro's gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
@@ -108,6 +109,14 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
     return false;
 }
 
+/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
+static void restart(struct exchange *exchange)
+{
+    log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
+    if (usb_set_configuration(exchange->port) != ERR_NONE)
+        log_error("that failed; plug the key in again");
+}
+
 static enum err out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected)
 {
     if (usb_take_back_out(exchange->port, usb_now_ms(exchange->port) + GRACE_MS) == USB_OUT_UNSENT) {
@@ -117,6 +126,8 @@ static enum err out_of_patience(struct exchange *exchange, const struct ccid_exp
     exchange->owed = usb_now_ms(exchange->port) - exchange->heard_ms < DEBT_LIMIT_MS;
     exchange->synchronised = exchange->synchronised && exchange->owed;
     exchange->debt = *expected;
+    if (!exchange->owed && exchange->can_restart)
+        restart(exchange);
     return ERR_TIMEOUT; /* the IN transfer stays posted: some firmwares lose an answer that nobody reads */
 }
 
@@ -211,6 +222,26 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     const struct ccid_expectation debt = exchange->debt;
     exchange->owed = false; /* await() owes it again if it does not come */
     return await(exchange, &debt, vigil, answer);
+}
+
+bool exchange_abort(struct exchange *exchange)
+{
+    static const struct ccid_command abort = { .type = CCID_ABORT };
+    const struct ccid_expectation debt = exchange->debt;
+    const int64_t now = usb_now_ms(exchange->port);
+    struct vigil vigil = {
+        .class = PATIENCE_STATUS, .patience = { ABORT_LIMIT_MS, ABORT_LIMIT_MS }, .begun_ms = now, .heard_ms = now,
+    };
+    struct ccid_answer answer;
+    if (!exchange->can_abort || !exchange->owed)
+        return !exchange->owed;
+    exchange->owed = false;
+    if (usb_abort(exchange->port, exchange->slot, exchange->sequence) == ERR_NONE &&
+        send_and_await(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK)
+        return true;
+    exchange->owed = exchange->synchronised;
+    exchange->debt = debt;
+    return false;
 }
 
 /* A firmware may lose a command that it gets too early, so GetSlotStatus, and it alone, is asked again. */

@@ -26,6 +26,8 @@ struct exchange {
     struct ccid_expectation debt; /* which one */
     int64_t heard_ms;             /* when the device was last heard, or a command began */
     uint32_t bwt_ms;
+    bool can_abort;   /* see exchange_abort() */
+    bool can_restart; /* SET_CONFIGURATION ends what the device does */
     unsigned dropped; /* answers that belonged to no command, since open */
 };
 
@@ -53,6 +55,12 @@ enum err exchange_run(struct exchange *exchange, const struct ccid_command *comm
 
 /* Waits for the answer that is owed. ERR_PROTOCOL when none is. */
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);
+
+/*
+ * Ends the command that is owed an answer by the Abort pair, on devices that implement it (can_abort). true: nothing is
+ * owed any more. The command itself may still be executed, and its device may not hear others until it has been.
+ */
+bool exchange_abort(struct exchange *exchange);
 
 /* Overwrites both buffers: they carried an APDU. */
 void exchange_wipe(struct exchange *exchange);

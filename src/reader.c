@@ -182,7 +182,7 @@ static enum err check_identity(struct reader *reader)
         ccid_parse_class(identity->class_descriptor, identity->class_descriptor_len, &reader->class) != ERR_NONE)
         return ERR_NOT_CCID;
     reader->model = model_find(identity->vendor_id, identity->product_id);
-    if (!reader->model || reader->class.level != CCID_TPDU) {
+    if (!reader->model || reader->class.level == CCID_CHARACTER) {
         log_error("%04x:%04x is a reader that this driver does not know", identity->vendor_id, identity->product_id);
         return ERR_NOT_CCID;
     }
@@ -231,6 +231,8 @@ static enum err open_key(struct reader *reader)
         err = exchange_open(&reader->exchange, reader->port, &reader->identity, message_size(&reader->class));
     if (err != ERR_NONE)
         return err;
+    reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
+    reader->exchange.can_restart = reader->model->set_configuration;
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     return take_key(reader);
 }

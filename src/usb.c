@@ -19,6 +19,8 @@
 
 #define CANCEL_LIMIT_MS 2000 /* the kernel completes a cancelled transfer at once; never hang if it does not */
 #define CLASS_DESCRIPTOR_TYPE 0x21
+#define REQUEST_ABORT 1 /* CCID 1.1 §5.3.1 */
+#define CONTROL_LIMIT_MS 1000
 
 /* One transfer, used again and again. */
 struct pipe {
@@ -423,6 +425,34 @@ enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint)
     const enum err err = translate(libusb_clear_halt(port->handle, endpoint));
     if (err == ERR_GONE)
         port->gone = true;
+    return err;
+}
+
+enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence)
+{
+    const uint8_t request_type =
+        (uint8_t)LIBUSB_ENDPOINT_OUT | (uint8_t)LIBUSB_REQUEST_TYPE_CLASS | (uint8_t)LIBUSB_RECIPIENT_INTERFACE;
+    const int result = libusb_control_transfer(port->handle, request_type, REQUEST_ABORT,
+                                               (uint16_t)(sequence << 8 | slot), port->interface_number, NULL, 0,
+                                               CONTROL_LIMIT_MS);
+    const enum err err = translate(result < 0 ? result : 0);
+    if (err == ERR_GONE)
+        port->gone = true;
+    return err;
+}
+
+enum err usb_set_configuration(struct usb_port *port)
+{
+    int configuration;
+    usb_take_back_in(port);
+    (void)usb_take_back_out(port, usb_now_ms(port));
+    libusb_release_interface(port->handle, port->interface_number);
+    port->claimed = false;
+    enum err err = translate(libusb_get_configuration(port->handle, &configuration));
+    if (err == ERR_NONE)
+        err = translate(libusb_set_configuration(port->handle, configuration));
+    if (err == ERR_NONE)
+        err = usb_claim(port);
     return err;
 }
 

@@ -103,6 +103,15 @@ void usb_cancel(struct usb_port *port);
 /* CLEAR_FEATURE(ENDPOINT_HALT) for an endpoint address from the identity. */
 enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint);
 
+/* The control half of CCID's Abort (CCID 1.1 §5.3.1); the other half is the message of the same slot and number. */
+enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence);
+
+/*
+ * Ends whatever the device does by SET_CONFIGURATION with the configuration it has, and claims the interface again.
+ * Only for devices without any other interface: it would end what those do as well.
+ */
+enum err usb_set_configuration(struct usb_port *port);
+
 enum usb_string { USB_STRING_MANUFACTURER, USB_STRING_PRODUCT, USB_STRING_SERIAL };
 
 /* Reads a string descriptor as ASCII, without the NULs that some firmwares append. Writes at most size bytes

@@ -57,6 +57,9 @@ static void other_descriptors_are_refused(void **state)
     descriptor[1] = 0x22;
     assert_int_equal(ccid_parse_class(descriptor, sizeof PRO, &class), ERR_NOT_CCID);
     assert_int_equal(ccid_parse_class(PRO, sizeof PRO - 1, &class), ERR_NOT_CCID);
+    memcpy(descriptor, PRO, sizeof PRO);
+    memset(descriptor + 2, 0xff, sizeof PRO - 2);
+    assert_int_equal(ccid_parse_class(descriptor, sizeof PRO, &class), ERR_NOT_CCID);
 }
 
 /* ---- commands ---- */

@@ -629,6 +629,25 @@ enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint)
     return err;
 }
 
+enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence)
+{
+    const struct setup abort = { .request_type = 0x21, .request = 1, .value = (uint16_t)(sequence << 8 | slot),
+                                 .index = port->identity.interface_number };
+    enum err err;
+    (void)control(port, &abort, NULL, &err);
+    return err;
+}
+
+enum err usb_set_configuration(struct usb_port *port)
+{
+    const struct setup set = { .request = 9, .value = 1 };
+    enum err err;
+    usb_take_back_in(port);
+    (void)usb_take_back_out(port, usb_now_ms(port));
+    (void)control(port, &set, NULL, &err);
+    return err;
+}
+
 size_t usb_string(struct usb_port *port, enum usb_string which, char *text, size_t size)
 {
     uint8_t bytes[255] = { 0 };

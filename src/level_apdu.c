@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* level_apdu.c - APDUs through a reader of APDU level: whole, in CCID's parts, or in short APDUs. */
+#include "level_apdu.h"
+#include <string.h>
+#include "apdu.h"
+#include "log.h"
+
+#define PARTS_MAX 2048 /* of one answer: 65536 bytes in the smallest parts there are */
+#define INS_GET_RESPONSE 0xc0
+#define PROBE_LIMIT_MS 3000 /* a device that hears says something within a second */
+
+/* wLevelParameter, CCID 1.1 §6.1.4; bChainParameter is its low byte, §6.2.1. */
+enum chain { CHAIN_WHOLE = 0, CHAIN_BEGINS = 1, CHAIN_ENDS = 2, CHAIN_GOES_ON = 3, CHAIN_SEND_ME_MORE = 0x10 };
+
+/* Where an answer goes; what does not fit is counted and dropped. */
+struct sink {
+    uint8_t *bytes;
+    size_t size, length;
+};
+
+static void drain_into(struct sink *sink, const uint8_t *bytes, size_t length)
+{
+    if (sink->length + length <= sink->size && length > 0)
+        memcpy(sink->bytes + sink->length, bytes, length);
+    sink->length += length;
+}
+
+/* ---- one message each way ---- */
+
+static enum err refused(const struct ccid_answer *answer)
+{
+    log_debug("the reader refused the message (code %02x)", answer->error);
+    return ERR_PROTOCOL;
+}
+
+static enum err send_part(struct card *card, struct vigil *vigil, enum chain chain, const uint8_t *data, size_t length,
+                          struct ccid_answer *answer)
+{
+    const struct ccid_command command = {
+        .type = CCID_XFR_BLOCK, .parameter = { 0, (uint8_t)chain, 0 }, .data = data, .length = length,
+    };
+    const enum err err = exchange_run(card->exchange, &command, vigil, answer);
+    if (err != ERR_NONE)
+        return err;
+    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(answer);
+}
+
+/* ---- a whole answer ---- */
+
+/* Takes the rest of an answer whose first part is there. */
+static enum err receive(struct card *card, struct vigil *vigil, const struct ccid_answer *first, struct sink *sink)
+{
+    struct ccid_answer part = *first;
+    unsigned due = CHAIN_BEGINS;
+    card->answer_chained = false;
+    for (unsigned parts = 0; parts < PARTS_MAX; parts++) {
+        const bool whole = parts == 0 && part.parameter == CHAIN_WHOLE;
+        const bool last = whole || (parts > 0 && part.parameter == CHAIN_ENDS);
+        if (!last && part.parameter != due)
+            return ERR_PROTOCOL;
+        drain_into(sink, part.data, part.length);
+        card->answer_chained = !last;
+        if (last)
+            return ERR_NONE;
+        due = CHAIN_GOES_ON;
+        const enum err err = send_part(card, vigil, CHAIN_SEND_ME_MORE, NULL, 0, &part);
+        if (err != ERR_NONE)
+            return err;
+    }
+    return ERR_PROTOCOL;
+}
+
+/* What is left of an answer that nobody wants. */
+static enum err hear_answer_out(struct card *card, struct vigil *vigil)
+{
+    struct ccid_answer answer = { .status = CCID_FAILED };
+    struct sink nowhere = { NULL, 0, 0 };
+    enum err err = exchange_collect(card->exchange, vigil, &answer);
+    if (err == ERR_PROTOCOL && !card->answer_chained)
+        return ERR_NONE; /* nothing is owed */
+    if (err != ERR_NONE && err != ERR_PROTOCOL)
+        return err;
+    if (answer.status == CCID_OK && answer.parameter != CHAIN_WHOLE)
+        err = receive(card, vigil, &answer, &nowhere);
+    if (card->answer_chained)
+        return card_give_up(card);
+    return err == ERR_PROTOCOL ? ERR_NONE : err;
+}
+
+/* ---- a whole command ---- */
+
+static size_t part_size(const struct card *card)
+{
+    return card->exchange->out_size - CCID_HEADER;
+}
+
+/* Sends a command in as many messages as it takes; *answer is the first message of the answer. */
+static enum err send(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t length,
+                     struct ccid_answer *answer)
+{
+    const size_t most = part_size(card);
+    if (length <= most)
+        return send_part(card, vigil, CHAIN_WHOLE, apdu, length, answer);
+    for (size_t at = 0; at < length; at += most) {
+        const bool last = length - at <= most;
+        const enum chain chain = at == 0 ? CHAIN_BEGINS : last ? CHAIN_ENDS : CHAIN_GOES_ON;
+        const enum err err = send_part(card, vigil, chain, apdu + at, last ? length - at : most, answer);
+        if (err != ERR_NONE || last)
+            return err;
+        if (answer->parameter != CHAIN_SEND_ME_MORE || answer->length != 0)
+            return ERR_PROTOCOL;
+    }
+    return ERR_PROTOCOL;
+}
+
+static enum err exchange_apdu(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t length,
+                              struct sink *sink)
+{
+    struct ccid_answer first;
+    const enum err err = send(card, vigil, apdu, length, &first);
+    return err == ERR_NONE ? receive(card, vigil, &first, sink) : err;
+}
+
+/* ---- after a command that was given up ---- */
+
+/*
+ * A device that was aborted, or left by a driver that is gone, may still be at work, and then does not hear the next
+ * command at all. So it is asked for a part of an answer that does not exist, which changes nothing, until it answers.
+ */
+static enum err await_readiness(struct card *card, struct vigil *vigil)
+{
+    static const uint8_t probe[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
+    while (card->readiness_doubtful) {
+        struct vigil attempt = vigil_within(vigil, PROBE_LIMIT_MS, card_now_ms(card));
+        struct sink nowhere = { NULL, 0, 0 };
+        const enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
+        const bool again = err == ERR_TIMEOUT && exchange_abort(card->exchange) &&
+                           card_now_ms(card) < vigil_deadline_ms(vigil);
+        if (err != ERR_NONE && !again)
+            return err;
+        card->readiness_doubtful = again;
+    }
+    return ERR_NONE;
+}
+
+enum err level_apdu_hear_out(struct card *card, struct vigil *vigil)
+{
+    const enum err err = hear_answer_out(card, vigil);
+    return err == ERR_NONE ? await_readiness(card, vigil) : err;
+}
+
+/* ---- an extended APDU in short ones ---- */
+
+struct status {
+    uint8_t sw1, sw2;
+};
+
+/* Takes the status word off the end of what came. */
+static enum err take_status(struct sink *sink, struct status *status)
+{
+    if (sink->length > sink->size)
+        return ERR_TOO_LONG;
+    if (sink->length < 2)
+        return ERR_PROTOCOL;
+    sink->length -= 2;
+    status->sw1 = sink->bytes[sink->length];
+    status->sw2 = sink->bytes[sink->length + 1];
+    return ERR_NONE;
+}
+
+static enum err exchange_short(struct card *card, struct vigil *vigil, const uint8_t header[4], const uint8_t *data,
+                               size_t length, size_t expected, struct sink *sink, struct status *status)
+{
+    uint8_t part[APDU_SHORT_MAX];
+    const size_t part_length = apdu_write_short(part, header, data, length, expected);
+    const enum err err = exchange_apdu(card, vigil, part, part_length, sink);
+    explicit_bzero(part, sizeof part);
+    return err == ERR_NONE ? take_status(sink, status) : err;
+}
+
+/* Sends all parts of the command; ends early with the status word of a part that is not accepted. */
+static enum err send_in_short_parts(struct card *card, struct vigil *vigil, const struct apdu *apdu, struct sink *sink,
+                                    struct status *status)
+{
+    uint8_t header[4];
+    memcpy(header, apdu->header, 4);
+    size_t at = 0;
+    for (; apdu->length - at > 255; at += 255) {
+        header[0] = apdu->header[0] | APDU_CLA_CHAIN;
+        const enum err err = exchange_short(card, vigil, header, apdu->data + at, 255, 0, sink, status);
+        if (err != ERR_NONE || status->sw1 != 0x90 || status->sw2 != 0x00)
+            return err;
+        sink->length = 0;
+    }
+    const size_t expected = apdu->expected < 256 ? apdu->expected : 256;
+    return exchange_short(card, vigil, apdu->header, apdu->length ? apdu->data + at : NULL, apdu->length - at, expected,
+                          sink, status);
+}
+
+/* As long as the card says 61xx and more is wanted, asks for more. */
+static enum err get_responses(struct card *card, struct vigil *vigil, const struct apdu *apdu, struct sink *sink,
+                              struct status *status)
+{
+    const uint8_t header[4] = { apdu->header[0] & (uint8_t)~APDU_CLA_CHAIN, INS_GET_RESPONSE, 0, 0 };
+    while (status->sw1 == 0x61 && sink->length < apdu->expected) {
+        const size_t left = apdu->expected - sink->length, before = sink->length;
+        size_t ask = status->sw2 ? status->sw2 : 256;
+        ask = left < ask ? left : ask;
+        const enum err err = exchange_short(card, vigil, header, NULL, 0, ask, sink, status);
+        if (err != ERR_NONE)
+            return err;
+        if (sink->length == before && status->sw1 == 0x61)
+            return ERR_PROTOCOL; /* it promises more for ever */
+    }
+    return ERR_NONE;
+}
+
+static enum err transmit_in_short_parts(struct card *card, struct vigil *vigil, const struct apdu *apdu,
+                                        struct sink *sink)
+{
+    struct status status;
+    if (apdu_is_secure(apdu)) {
+        log_error("an extended APDU with secure messaging cannot be sent to a key that takes short ones only");
+        return ERR_UNSUPPORTED;
+    }
+    enum err err = send_in_short_parts(card, vigil, apdu, sink, &status);
+    if (err == ERR_NONE)
+        err = get_responses(card, vigil, apdu, sink, &status);
+    if (err == ERR_NONE)
+        drain_into(sink, (const uint8_t[]){ status.sw1, status.sw2 }, 2);
+    return err;
+}
+
+/* ---- public ---- */
+
+enum err level_apdu_transmit(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
+                             uint8_t *answer, size_t size, size_t *length)
+{
+    struct sink sink = { answer, size, 0 };
+    struct apdu parsed;
+    const bool valid = apdu_parse(apdu, apdu_length, &parsed);
+    const bool split = card->level == CCID_SHORT_APDU && (valid ? parsed.extended : apdu_length > APDU_SHORT_MAX);
+    if (split && !valid)
+        return ERR_PROTOCOL;
+    const enum err err = split ? transmit_in_short_parts(card, vigil, &parsed, &sink)
+                               : exchange_apdu(card, vigil, apdu, apdu_length, &sink);
+    if (err == ERR_TIMEOUT && card->exchange->owed && exchange_abort(card->exchange)) {
+        card->answer_chained = false;
+        card->readiness_doubtful = true;
+    }
+    if (err != ERR_NONE)
+        return err;
+    if (sink.length > size)
+        return ERR_TOO_LONG;
+    if (sink.length < 2)
+        return ERR_PROTOCOL;
+    *length = sink.length;
+    return ERR_NONE;
+}
