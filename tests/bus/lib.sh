@@ -120,14 +120,16 @@ summary() {
 
 declare -A key_ports=() key_pids=()
 
-# start_key NAME [OPTION...]: makes a virtual Nitrokey Pro 2 with these options of virtual-nitrokey and plugs it in, each
-# name into a port of its own.
+model=nitrokey-pro-2 # of the keys that are made
+
+# start_key NAME [OPTION...]: makes a virtual key of this model with these options of virtual-nitrokey and plugs it in,
+# each name into a port of its own.
 start_key() {
     local name=$1 directory=$work/$1
     shift
     mkdir -p "$directory"
     : "${key_ports[$name]:=$((${#key_ports[@]} + 1))}"
-    "$virtual_nitrokey" --model nitrokey-pro-2 --shared --listen "unix:$directory/usbip" \
+    "$virtual_nitrokey" --model "$model" --shared --listen "unix:$directory/usbip" \
         --control "$directory/control" --log "$directory/apdus" "$@" >"$directory/log" 2>&1 &
     key_pids[$name]=$!
     wait_until 10 grep -q '^listening on ' "$directory/log" || {
