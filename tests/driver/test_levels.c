@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test_levels.c - what goes over the wire for an APDU at short and at extended APDU level, message by message.
+ *
+ * A script is played against the driver from usb.h upwards, a line a message; sequence numbers are added:
+ *
+ *   > 6F 0000 00A40400     the driver sends this: bMessageType, wLevelParameter, abData
+ *   < 80 00 00 9000        the device answers: bMessageType, bStatus, bChainParameter, abData
+ *   silence                nothing comes until the driver's patience ends
+ *   abort                  the driver sends the control request ABORT, for the message that follows
+ *   restart                the driver sends SET_CONFIGURATION
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "card.h"
+
+/* ---- a device that plays a script ---- */
+
+struct usb_port {
+    const char *at; /* the next line */
+    int64_t now_ms;
+    uint8_t sequence, aborted;
+    uint8_t *in;
+    size_t in_size;
+    bool sent;
+};
+
+static bool line_is(struct usb_port *port, const char *word)
+{
+    if (strncmp(port->at, word, strlen(word)) != 0)
+        return false;
+    port->at = strchr(port->at, '\n') + 1;
+    return true;
+}
+
+static size_t hex_until_newline(const char *text, uint8_t *bytes, size_t size)
+{
+    size_t count = 0;
+    unsigned byte;
+    for (int used; *text != '\n' && sscanf(text, " %2x%n", &byte, &used) == 1; text += used) {
+        assert_true(count < size);
+        bytes[count++] = (uint8_t)byte;
+        while (text[used] == ' ')
+            text++;
+    }
+    return count;
+}
+
+int64_t usb_now_ms(const struct usb_port *port)
+{
+    return port->now_ms;
+}
+
+enum err usb_post_in(struct usb_port *port, uint8_t *buffer, size_t size)
+{
+    port->in = buffer;
+    port->in_size = size;
+    return ERR_NONE;
+}
+
+enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
+{
+    static uint8_t expected[70000];
+    if (port->at[0] != '>')
+        fail_msg("the driver sends %02x with %zu bytes instead of \"%.40s\"", data[0], length, port->at);
+    const size_t count = hex_until_newline(port->at + 2, expected, sizeof expected);
+    assert_int_equal(data[0], expected[0]);
+    assert_int_equal(length, 10 + count - 3);
+    assert_int_equal(data[1] | data[2] << 8, length - 10);
+    assert_int_equal(data[8] | data[9] << 8, expected[1] << 8 | expected[2]);
+    assert_memory_equal(data + 10, expected + 3, count - 3);
+    port->sequence = data[6];
+    if (data[0] == CCID_ABORT)
+        assert_int_equal(data[6], port->aborted);
+    port->at = strchr(port->at, '\n') + 1;
+    port->sent = true;
+    return ERR_NONE;
+}
+
+struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
+{
+    if (port->at[0] != '<') {
+        if (!line_is(port, "silence"))
+            fail_msg("the driver waits for an answer instead of \"%.40s\"", port->at);
+        port->now_ms = deadline_ms;
+        return (struct usb_news){ .event = USB_TIMEOUT };
+    }
+    uint8_t said[1024];
+    const size_t count = hex_until_newline(port->at + 2, said, sizeof said), length = count - 3;
+    const uint8_t header[10] = { said[0], (uint8_t)length, (uint8_t)(length >> 8), 0, 0, 0, port->sequence, said[1],
+                                 said[1] == 0x80 ? 1 : 0, said[2] };
+    assert_true(10 + length <= port->in_size);
+    memcpy(port->in, header, sizeof header);
+    memcpy(port->in + 10, said + 3, length);
+    port->at = strchr(port->at, '\n') + 1;
+    port->now_ms += 10;
+    return (struct usb_news){ .event = USB_RECEIVED, .length = 10 + length };
+}
+
+enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
+{
+    (void)deadline_ms;
+    return port->sent ? USB_OUT_SENT : USB_OUT_UNSENT;
+}
+
+void usb_take_back_in(struct usb_port *port)
+{
+    (void)port;
+}
+
+enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint)
+{
+    (void)port, (void)endpoint;
+    return ERR_NONE;
+}
+
+enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence)
+{
+    assert_int_equal(slot, 0);
+    assert_true(line_is(port, "abort"));
+    port->aborted = sequence;
+    return ERR_NONE;
+}
+
+enum err usb_set_configuration(struct usb_port *port)
+{
+    assert_true(line_is(port, "restart"));
+    return ERR_NONE;
+}
+
+/* ---- a card behind it ---- */
+
+struct bench {
+    struct usb_port port;
+    struct exchange exchange;
+    struct card card;
+    uint8_t answer[66000];
+    size_t length;
+    size_t size; /* of the client's buffer */
+};
+
+static const struct model MODEL = { .ifsd = 32 };
+
+static struct bench *powered(enum ccid_level level, size_t max_message, bool can_abort, bool can_restart)
+{
+    static struct bench b;
+    static const struct usb_identity identity = { .bulk_in = 0x81, .bulk_out = 0x01, .packet_size = 64 };
+    const struct ccid_class class = { .level = level, .clock_khz = 3580, .max_message = (uint32_t)max_message };
+    b = (struct bench){ .size = sizeof b.answer };
+    b.port.at = "> 65 0000\n< 81 00 00\n"
+                "> 62 0000\n< 80 00 00 3B8F01805D4E6974726F6B657900000000006A\n";
+    assert_int_equal(exchange_open(&b.exchange, &b.port, &identity, max_message), ERR_NONE);
+    b.exchange.can_abort = can_abort;
+    b.exchange.can_restart = can_restart;
+    card_init(&b.card, &b.exchange, &MODEL, &class, &patience_defaults);
+    struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_POWER, 0);
+    assert_int_equal(card_power_on(&b.card, &vigil), ERR_NONE);
+    b.card.readiness_doubtful = false;
+    return &b;
+}
+
+/* Sends an APDU of so many bytes; the script must be played to its end. */
+static enum err transmit_bytes(struct bench *b, const uint8_t *apdu, size_t length, const char *script)
+{
+    b->port.at = script;
+    const enum err err = card_transmit(&b->card, apdu, length, b->answer, b->size, &b->length);
+    if (*b->port.at)
+        fail_msg("left of the script: %.60s", b->port.at);
+    return err;
+}
+
+static enum err transmit(struct bench *b, const char *apdu, const char *script)
+{
+    uint8_t bytes[600];
+    char line[1300];
+    snprintf(line, sizeof line, "%s\n", apdu);
+    return transmit_bytes(b, bytes, hex_until_newline(line, bytes, sizeof bytes), script);
+}
+
+static void answer_is(const struct bench *b, const char *hex)
+{
+    uint8_t expected[1024];
+    char line[2100];
+    snprintf(line, sizeof line, "%s\n", hex);
+    const size_t length = hex_until_newline(line, expected, sizeof expected);
+    assert_int_equal(b->length, length);
+    assert_memory_equal(b->answer, expected, length);
+}
+
+static void end(struct bench *b)
+{
+    exchange_close(&b->exchange);
+}
+
+/* ---- extended APDU level ---- */
+
+static struct bench *extended(void)
+{
+    return powered(CCID_EXTENDED_APDU, 3072, false, false);
+}
+
+static void an_apdu_is_one_message_each_way(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00CA004F00\n< 80 00 00 D2769000\n"), ERR_NONE);
+    answer_is(b, "D2769000");
+    end(b);
+}
+
+static void parts_of_an_answer_are_asked_for_and_joined(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 01 0102\n> 6F 0010\n< 80 00 03 0304\n"
+                                               "> 6F 0010\n< 80 00 03 05\n> 6F 0010\n< 80 00 02 9000\n"), ERR_NONE);
+    answer_is(b, "01020304059000");
+    end(b);
+}
+
+static void parts_in_the_wrong_order_are_an_error_and_the_next_command_is_right(void **state)
+{
+    (void)state;
+    static const char *const WRONG[] = {
+        "> 6F 0000 00CA006E00\n< 80 00 03 0102\n", "> 6F 0000 00CA006E00\n< 80 00 02 0102\n",
+        "> 6F 0000 00CA006E00\n< 80 00 10\n", "> 6F 0000 00CA006E00\n< 80 00 77 9000\n",
+    };
+    for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
+        struct bench *b = extended();
+        assert_int_equal(transmit(b, "00CA006E00", WRONG[i]), ERR_PROTOCOL);
+        assert_int_equal(b->length, 0);
+        assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+        end(b);
+    }
+}
+
+static void what_is_left_of_an_answer_after_an_error_is_fetched_before_the_next_command(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 01 0102\n> 6F 0010\nsilence\n"),
+                     ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 01 0304\n> 6F 0010\n< 80 00 02 9000\n"
+                                               "> 6F 0000 00CA004F00\n< 80 00 00 6A88\n"), ERR_NONE);
+    answer_is(b, "6A88");
+    end(b);
+}
+
+static void an_answer_too_long_for_the_client_is_fetched_to_its_end(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    b->size = 3;
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 01 0102\n> 6F 0010\n< 80 00 02 039000\n"),
+                     ERR_TOO_LONG);
+    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
+static void a_long_command_goes_in_parts(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 271, false, false); /* parts of 261 bytes */
+    static char script[2000];
+    static uint8_t apdu[600];
+    char hex[1201] = "";
+    for (size_t i = 0; i < sizeof apdu; i++) {
+        apdu[i] = (uint8_t)(i * 7);
+        snprintf(hex + 2 * i, 3, "%02X", apdu[i]);
+    }
+    snprintf(script, sizeof script, "> 6F 0001 %.522s\n< 80 00 10\n> 6F 0003 %.522s\n< 80 00 10\n> 6F 0002 %.156s\n"
+             "< 80 00 00 9000\n", hex, hex + 522, hex + 1044);
+    assert_int_equal(transmit_bytes(b, apdu, sizeof apdu, script), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
+static void a_part_of_a_command_that_is_not_asked_on_for_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const WRONG[] = { "\n< 80 40 00\n", "\n< 80 00 00\n", "\n< 80 00 10 9000\n" };
+    for (size_t n = 0; n < sizeof WRONG / sizeof WRONG[0]; n++) {
+        struct bench *b = powered(CCID_EXTENDED_APDU, 271, false, false);
+        static uint8_t apdu[300];
+        char script[700] = "> 6F 0001 ";
+        for (int i = 0; i < 261; i++)
+            strcat(script, "00");
+        strcat(script, WRONG[n]);
+        assert_int_equal(transmit_bytes(b, apdu, sizeof apdu, script), ERR_PROTOCOL);
+        end(b);
+    }
+}
+
+static void time_extensions_are_waited_for(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 80 00\n< 80 80 00\n< 80 00 01 01\n> 6F 0010\n"
+                                               "< 80 80 00\n< 80 00 02 9000\n"), ERR_NONE);
+    answer_is(b, "019000");
+    end(b);
+}
+
+/* ---- abort ---- */
+
+static void a_command_that_is_given_up_is_aborted_where_that_is_possible(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\nabort\n> 72 0000\n< 81 00 00\n"), ERR_TIMEOUT);
+    /* it may be deaf: the next command waits until it answers */
+    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00C0000000\nsilence\nabort\n> 72 0000\n< 81 00 00\n"
+                                               "> 6F 0000 00C0000000\n< 80 00 00 6985\n"
+                                               "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    /* and from then on is sent at once */
+    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
+static void a_device_that_stays_deaf_costs_the_next_command_its_patience_and_no_more(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
+    b->card.readiness_doubtful = true;
+    const int64_t begun = b->port.now_ms;
+    char script[2000] = "";
+    for (int i = 0; i < 10; i++)
+        strcat(script, "> 6F 0000 00C0000000\nsilence\nabort\n> 72 0000\n< 81 00 00\n");
+    assert_int_equal(transmit(b, "00CA004F00", script), ERR_TIMEOUT);
+    assert_true(b->port.now_ms - begun <= 33000);
+    end(b);
+}
+
+static void a_device_without_abort_is_waited_for(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\n"), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 00 6F00\n> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
+static void a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_possible(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_SHORT_APDU, 271, false, true);
+    assert_int_equal(transmit(b, "00478000 02 B600 00", "> 6F 0000 0047800002B60000\nsilence\nrestart\n"), ERR_TIMEOUT);
+    end(b);
+}
+
+/* ---- short APDU level ---- */
+
+static struct bench *short_level(void)
+{
+    return powered(CCID_SHORT_APDU, 271, false, false);
+}
+
+static void a_clients_short_apdu_passes_as_it_is(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 01026110\n"), ERR_NONE);
+    answer_is(b, "01026110"); /* the client asks for the rest itself */
+    assert_int_equal(transmit(b, "00C0000010", "> 6F 0000 00C0000010\n< 80 00 00 6C05\n"), ERR_NONE);
+    answer_is(b, "6C05");
+    assert_int_equal(transmit(b, "10DA0101 02 AABB", "> 6F 0000 10DA010102AABB\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
+static void an_extended_apdu_that_fits_becomes_a_short_one(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "00DA0101 000002 AABB", "> 6F 0000 00DA010102AABB\n< 80 00 00 9000\n"), ERR_NONE);
+    assert_int_equal(transmit(b, "00CA006E 000010", "> 6F 0000 00CA006E10\n< 80 00 00 019000\n"), ERR_NONE);
+    answer_is(b, "019000");
+    assert_int_equal(transmit(b, "00478000 000002 B600 0000", "> 6F 0000 0047800002B60000\n< 80 00 00 7F496103\n"
+                                                              "> 6F 0000 00C0000003\n< 80 00 00 0102039000\n"), ERR_NONE);
+    answer_is(b, "7F490102039000");
+    end(b);
+}
+
+static void no_more_is_asked_for_than_the_client_wants(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "00CA006E 000003", "> 6F 0000 00CA006E03\n< 80 00 00 0102036110\n"), ERR_NONE);
+    answer_is(b, "0102036110");
+    assert_int_equal(transmit(b, "00CA006E 000005", "> 6F 0000 00CA006E05\n< 80 00 00 0102036110\n"
+                                                    "> 6F 0000 00C0000002\n< 80 00 00 0405610E\n"), ERR_NONE);
+    answer_is(b, "0102030405610E");
+    end(b);
+}
+
+static void a_card_that_promises_more_for_ever_is_an_error(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "00CA006E 000000", "> 6F 0000 00CA006E00\n< 80 00 00 6105\n> 6F 0000 00C0000005\n"
+                                                    "< 80 00 00 6105\n"), ERR_PROTOCOL);
+    end(b);
+}
+
+static size_t long_put(uint8_t *apdu, size_t data_length, char *hex)
+{
+    const uint8_t head[] = { 0x00, 0xda, 0x01, 0x03, 0x00, (uint8_t)(data_length >> 8), (uint8_t)data_length };
+    memcpy(apdu, head, sizeof head);
+    hex[0] = '\0';
+    for (size_t i = 0; i < data_length; i++) {
+        apdu[sizeof head + i] = (uint8_t)i;
+        snprintf(hex + 2 * i, 3, "%02X", (unsigned)(i & 0xff));
+    }
+    return sizeof head + data_length;
+}
+
+static void a_long_extended_apdu_goes_as_a_chain_of_short_ones(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    static uint8_t apdu[700];
+    static char hex[1400], script[2000];
+    const size_t length = long_put(apdu, 520, hex);
+    snprintf(script, sizeof script, "> 6F 0000 10DA0103FF%.510s\n< 80 00 00 9000\n> 6F 0000 10DA0103FF%.510s\n"
+             "< 80 00 00 9000\n> 6F 0000 00DA01030A%.20s\n< 80 00 00 6A80\n", hex, hex + 510, hex + 1020);
+    assert_int_equal(transmit_bytes(b, apdu, length, script), ERR_NONE);
+    answer_is(b, "6A80");
+    end(b);
+}
+
+static void a_part_that_is_not_accepted_ends_the_chain_with_its_status_word(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    static uint8_t apdu[700];
+    static char hex[1400], script[2000];
+    const size_t length = long_put(apdu, 520, hex);
+    snprintf(script, sizeof script, "> 6F 0000 10DA0103FF%.510s\n< 80 00 00 6700\n", hex);
+    assert_int_equal(transmit_bytes(b, apdu, length, script), ERR_NONE);
+    answer_is(b, "6700");
+    end(b);
+}
+
+static void a_chain_of_exactly_full_parts_has_no_empty_one(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    static uint8_t apdu[700];
+    static char hex[1400], script[2000];
+    const size_t length = long_put(apdu, 510, hex);
+    snprintf(script, sizeof script, "> 6F 0000 10DA0103FF%.510s\n< 80 00 00 AA9000\n> 6F 0000 00DA0103FF%.510s\n"
+             "< 80 00 00 9000\n", hex, hex + 510);
+    assert_int_equal(transmit_bytes(b, apdu, length, script), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
+static void secure_messaging_is_refused_rather_than_cut(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "0CDA0101 000002 AABB", ""), ERR_UNSUPPORTED);
+    assert_int_equal(transmit(b, "0CDA0101 02 AABB", "> 6F 0000 0CDA010102AABB\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
+static void an_extended_apdu_that_contradicts_itself_is_refused(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    static uint8_t apdu[300] = { 0x00, 0xda, 0x01, 0x01, 0x00, 0xff, 0xff };
+    assert_int_equal(transmit_bytes(b, apdu, sizeof apdu, ""), ERR_PROTOCOL);
+    end(b);
+}
+
+static void errors_come_as_slot_status_and_are_errors(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 81 41 00\n"), ERR_PROTOCOL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 90\n"), ERR_PROTOCOL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00\n"), ERR_PROTOCOL);
+    end(b);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_apdu_is_one_message_each_way),
+        TEST(parts_of_an_answer_are_asked_for_and_joined),
+        TEST(parts_in_the_wrong_order_are_an_error_and_the_next_command_is_right),
+        TEST(what_is_left_of_an_answer_after_an_error_is_fetched_before_the_next_command),
+        TEST(an_answer_too_long_for_the_client_is_fetched_to_its_end),
+        TEST(a_long_command_goes_in_parts),
+        TEST(a_part_of_a_command_that_is_not_asked_on_for_is_an_error),
+        TEST(time_extensions_are_waited_for),
+        TEST(a_command_that_is_given_up_is_aborted_where_that_is_possible),
+        TEST(a_device_that_stays_deaf_costs_the_next_command_its_patience_and_no_more),
+        TEST(a_device_without_abort_is_waited_for),
+        TEST(a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_possible),
+        TEST(a_clients_short_apdu_passes_as_it_is),
+        TEST(an_extended_apdu_that_fits_becomes_a_short_one),
+        TEST(no_more_is_asked_for_than_the_client_wants),
+        TEST(a_card_that_promises_more_for_ever_is_an_error),
+        TEST(a_long_extended_apdu_goes_as_a_chain_of_short_ones),
+        TEST(a_part_that_is_not_accepted_ends_the_chain_with_its_status_word),
+        TEST(a_chain_of_exactly_full_parts_has_no_empty_one),
+        TEST(secure_messaging_is_refused_rather_than_cut),
+        TEST(an_extended_apdu_that_contradicts_itself_is_refused),
+        TEST(errors_come_as_slot_status_and_are_errors),
+    };
+    return cmocka_run_group_tests_name("levels", tests, NULL, NULL);
+}
