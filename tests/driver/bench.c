@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bench.c - the whole driver on a virtual Nitrokey Pro 2 with a virtual clock, called as pcscd calls it. */
+/* bench.c - the whole driver on a virtual key with a virtual clock, called as pcscd calls it. */
 #include "bench.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
@@ -15,23 +16,31 @@ static struct {
 } sent[SENT_MAX];
 static size_t sent_count;
 
-static const struct identity *pro_2(void)
+static const char *model = "nitrokey-pro-2";
+
+void bench_choose(int argc, char *argv[])
+{
+    if (argc > 1)
+        model = argv[1];
+}
+
+static const struct identity *identity(void)
 {
     for (size_t i = 0; i < identity_count; i++)
-        if (strcmp(identities[i].name, "nitrokey-pro-2") == 0)
+        if (strcmp(identities[i].name, model) == 0)
             return &identities[i];
-    fail_msg("there is no nitrokey-pro-2 in readers/");
+    fail_msg("there is no %s in readers/", model);
     return NULL;
 }
 
 struct bench *bench_new_with(struct icc_options card, struct pro_options firmware)
 {
     static struct bench bench;
-    card.atr = pro_2()->atr;
-    card.atr_len = pro_2()->atr_len;
+    card.atr = identity()->atr;
+    card.atr_len = identity()->atr_len;
     bench = (struct bench){ .icc = icc_new(&card) };
     assert_non_null(bench.icc);
-    bench.device = pro_new(pro_2(), bench.icc, &firmware);
+    bench.device = pro_new(identity(), bench.icc, &firmware);
     assert_non_null(bench.device);
     bench.slot = virtual_insert(BENCH_NODE, bench.device);
     assert_non_null(bench.slot);
@@ -101,7 +110,10 @@ void bench_free(struct bench *bench)
 
 RESPONSECODE bench_open(void)
 {
-    char name[] = BENCH_NAME;
+    const uint8_t *const d = identity()->device;
+    char name[128];
+    snprintf(name, sizeof name, "usb:%02x%02x/%02x%02x:libudev:%u:" BENCH_NODE, d[9], d[8], d[11], d[10],
+             identity()->ccid_interface);
     return IFDHCreateChannelByName(LUN, name);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bench.h - the whole driver on a virtual Nitrokey Pro 2 with a virtual clock, called as pcscd calls it.
+ * bench.h - the whole driver on a virtual key with a virtual clock, called as pcscd calls it.
  *
  * Only the entry points of ifdhandler.h are used. bench_free() checks what must hold after everything: the card has
  * executed each APDU at most once and in the order they were sent, its retry counters equal the wrong PINs sent, and
@@ -39,6 +39,9 @@
 #define READ_SIGNATURE_KEY "00478100 000002 B600 0000"
 #define SIGN "002A9E9A 000033 3031300D060960864801650304020105000420" \
     "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F 0000"
+
+/* The model that is plugged in from now on: the name of a file in readers/ as the program's argument, or the Pro 2. */
+void bench_choose(int argc, char *argv[]);
 
 struct bench {
     struct icc *icc;

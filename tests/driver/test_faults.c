@@ -297,8 +297,9 @@ static void power_off_and_reset(void **state)
 
 #define TEST(name) cmocka_unit_test(name)
 
-int main(void)
+int main(int argc, char *argv[])
 {
+    bench_choose(argc, argv);
     const struct CMUnitTest tests[] = {
         TEST(one_bad_block_costs_nothing),
         TEST(one_misheard_block_costs_nothing),

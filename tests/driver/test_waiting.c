@@ -289,8 +289,9 @@ static void patience_below_the_block_waiting_time_is_raised_to_it(void **state)
 
 #define TEST(name) cmocka_unit_test(name)
 
-int main(void)
+int main(int argc, char *argv[])
 {
+    bench_choose(argc, argv);
     const struct CMUnitTest tests[] = {
         TEST(rsa_4096_of_15_minutes_with_an_extension_each_10_s),
         TEST(extensions_with_multiplier_1),
