@@ -65,6 +65,17 @@ void device_reset_by_sibling(struct device *device)
 
 /* ---- descriptors ---- */
 
+bool device_configure(struct device *device, unsigned value)
+{
+    if (value != 0 && value != device->identity->configuration[5])
+        return false;
+    device->configuration = (uint8_t)value;
+    device->halted = 0;
+    if (value != 0 && device->firmware->configured)
+        device->firmware->configured(device);
+    return true;
+}
+
 size_t device_configuration(const struct device *device, uint8_t bytes[DEVICE_CONFIGURATION_MAX])
 {
     const size_t length = device->identity->configuration_len;
@@ -148,12 +159,8 @@ static enum handshake asked_of_device(struct device *device, const struct setup 
     }
     if (!in && setup->request == SET_ADDRESS)
         return HANDSHAKE_ACK;
-    if (!in && setup->request == SET_CONFIGURATION
-        && (setup->value == 0 || setup->value == device->identity->configuration[5])) {
-        device->configuration = (uint8_t)setup->value;
-        device->halted = 0;
+    if (!in && setup->request == SET_CONFIGURATION && device_configure(device, setup->value))
         return HANDSHAKE_ACK;
-    }
     return HANDSHAKE_STALL;
 }
 

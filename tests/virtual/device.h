@@ -39,6 +39,7 @@ struct device;
 struct firmware {
     void (*power)(struct device *device, bool on);
     void (*reset)(struct device *device); /* bus reset */
+    void (*configured)(struct device *device); /* SET_CONFIGURATION, also with the value it has; may be NULL */
     /* Class and vendor requests, and what is asked of an interface. data has room for setup->length bytes and holds
      * them when the host sends; *length: bytes of the data stage, set when the host receives. */
     enum handshake (*control)(struct device *device, const struct setup *setup, uint8_t *data, size_t *length);
@@ -69,6 +70,9 @@ void device_power(struct device *device, bool on);
 
 /* A bus reset: not configured, no endpoint halted. What else it ends is the firmware's business. */
 void device_reset(struct device *device);
+
+/* SET_CONFIGURATION by the host: 0 or the one configuration there is. false: refused. */
+bool device_configure(struct device *device, unsigned value);
 
 /* The clock: never goes back. Whatever is due by now happens. */
 void device_advance(struct device *device, int64_t now_us);

@@ -198,7 +198,7 @@ static void enumerate(struct host_controller *host, bool configure)
 {
     device_reset(host->device);
     if (configure)
-        host->device->configuration = host->device->identity->configuration[5];
+        (void)device_configure(host->device, host->device->identity->configuration[5]);
 }
 
 void host_plug(struct host_controller *host, int64_t now_us, bool configure)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pro.c - the firmware of Nitrokey Pro and Pro 2, as the host sees it.
+ * pro.c - the firmware of Nitrokey Pro and Pro 2, and of keys without HID made from it, as the host sees it.
  *
  * Theory of operation
  *
@@ -166,6 +166,8 @@ static void powered_on(struct pro *pro)
         return;
     }
     memcpy(pro->message + HEADER, atr, atr_len);
+    if (pro->options.raises_ta1 && atr_len > 2 && atr[2] == 0x96)
+        pro->message[HEADER + 2] = 0x98;
     answer(pro, DATA_BLOCK, OK, 0, 0, atr_len);
 }
 
