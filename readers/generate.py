@@ -18,6 +18,7 @@ from pathlib import Path
 
 ENDPOINT_TYPES = {"bulk": 2, "interrupt": 3}
 CCID_CLASS = 0x0B
+MASS_STORAGE_CLASS = 0x08
 CCID_DESCRIPTOR_LENGTH = 54
 
 
@@ -52,9 +53,17 @@ def bytes_from(low, high):
     return check
 
 
-def endpoint_type(value):
-    if value not in ENDPOINT_TYPES:
-        raise ValueError("must be one of " + ", ".join(ENDPOINT_TYPES))
+def one_of(*words):
+    def check(value):
+        if value not in words:
+            raise ValueError("must be one of " + ", ".join(words))
+        return value
+    return check
+
+
+def yes_or_no(value):
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
     return value
 
 
@@ -63,20 +72,23 @@ U8, U16 = number(0, 0xFF), number(0, 0xFFFF)
 DEVICE = {
     "vendor_id": (U16, REQUIRED), "product_id": (U16, REQUIRED), "usb": (U16, REQUIRED), "release": (U16, REQUIRED),
     "manufacturer": (text, None), "product": (text, None), "serial": (text, None),
-    "string_padding": (number(0, 16), 0), "max_power_ma": (number(2, 500), 100),
+    "string_padding": (number(0, 16), 0), "total_length_extra": (number(0, 255), 0), "max_power_ma": (number(2, 500), 100),
 }
 INTERFACE = {
     "number": (U8, REQUIRED), "class": (U8, REQUIRED), "subclass": (U8, 0), "protocol": (U8, 0),
     "extra": (bytes_from(0, 255), b""), "endpoints": (list, REQUIRED),
 }
 ENDPOINT = {
-    "address": (U8, REQUIRED), "type": (endpoint_type, REQUIRED), "size": (number(1, 1024), REQUIRED),
+    "address": (U8, REQUIRED), "type": (one_of(*ENDPOINT_TYPES), REQUIRED), "size": (number(1, 1024), REQUIRED),
     "interval": (U8, 0),
 }
 CARD = {"atr": (bytes_from(2, 33), REQUIRED)}
-QUIRKS = {"ifsd": (number(32, 254), 32), "mute_answer": (bytes_from(0, 4), None)}
+QUIRKS = {
+    "ifsd": (number(32, 254), 32), "mute_answer": (bytes_from(0, 4), None), "abort_from": (U16, None),
+    "set_configuration": (yes_or_no, False),
+}
 TOP = {
-    "name": (text, REQUIRED), "model": (text, REQUIRED), "device": (dict, REQUIRED), "interface": (list, REQUIRED),
+    "name": (text, REQUIRED), "model": (text, REQUIRED), "firmware": (one_of("pro", "storage"), REQUIRED), "device": (dict, REQUIRED), "interface": (list, REQUIRED),
     "card": (dict, REQUIRED), "quirks": (dict, {}),
 }
 
@@ -136,6 +148,10 @@ def load(path):
     return reader
 
 
+def has_disk(reader):
+    return any(i["class"] == MASS_STORAGE_CLASS for i in reader["interface"])
+
+
 def usb_id(reader):
     return reader["device"]["vendor_id"], reader["device"]["product_id"]
 
@@ -158,6 +174,10 @@ def c_bytes(data):
     return ", ".join(f"0x{b:02x}" for b in data)
 
 
+def c_bool(value):
+    return "true" if value else "false"
+
+
 def models(products):
     lines = ["/* Generated from readers/ */", "static const struct model models[] = {"]
     for r in products:
@@ -165,8 +185,11 @@ def models(products):
         mute = r["quirks"]["mute_answer"]
         lines.append(f'    {{ .vendor_id = 0x{vendor:04x}, .product_id = 0x{product:04x}, .name = "{r["name"]}", '
                      f'.ifsd = {r["quirks"]["ifsd"]},')
+        abort = r["quirks"]["abort_from"]
+        lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
+                     f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
-                     f".mute_answer_len = {len(mute or b'')}, .has_mute_answer = {str(mute is not None).lower()} }},")
+                     f".mute_answer_len = {len(mute or b'')}, .has_mute_answer = {c_bool(mute is not None)} }},")
     return "\n".join(lines + ["};", ""])
 
 
@@ -183,7 +206,8 @@ def configuration_descriptor(reader):
         body += i["extra"]
         for e in i["endpoints"]:
             body += struct.pack("<BBBBHB", 7, 5, e["address"], ENDPOINT_TYPES[e["type"]], e["size"], e["interval"])
-    return struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), len(reader["interface"]), 1, 0, 0x80,
+    total = 9 + len(body) + reader["device"]["total_length_extra"]
+    return struct.pack("<BBHBBBBB", 9, 2, total, len(reader["interface"]), 1, 0, 0x80,
                        reader["device"]["max_power_ma"] // 2) + body
 
 
@@ -202,7 +226,7 @@ def identities(readers):
             lines.append(f"static const uint8_t {name}_{n}[] = {{ {c_bytes(data)} }};")
         strings = ", ".join(f'"{r["device"][k]}"' if r["device"][k] else "NULL"
                             for k in ("manufacturer", "product", "serial"))
-        table.append(f'    {{ .name = "{r["file"]}", .device = device_{n}, .configuration = configuration_{n},\n'
+        table.append(f'    {{ .name = "{r["file"]}", .firmware = "{r["firmware"]}", .device = device_{n}, .configuration = configuration_{n},\n'
                      f"      .configuration_len = sizeof configuration_{n}, .strings = {{ NULL, {strings} }},\n"
                      f'      .string_padding = {r["device"]["string_padding"]}, '
                      f'.ccid_interface = {r["ccid"]["number"]}, .bulk_out = {endpoint(r, "bulk", 0)}, '
@@ -228,8 +252,9 @@ def rules(template, group, products):
         vendor, product = usb_id(r)
         match = f'ATTR{{idVendor}}=="{vendor:04x}", ATTR{{idProduct}}=="{product:04x}"'
         lines.append(f'# {r["name"]}')
-        # A suspended key comes back as a new one, so that nobody trusts a state that may be gone.
-        lines.append(f'{match}, ENV{{ID_SMARTCARD_READER}}="1", TAG+="uaccess", ATTR{{power/persist}}="0"')
+        # A suspended key comes back as a new one, so that nobody trusts a state that may be gone. A disk must not.
+        persist = "" if has_disk(r) else ', ATTR{power/persist}="0"'
+        lines.append(f'{match}, ENV{{ID_SMARTCARD_READER}}="1", TAG+="uaccess"{persist}')
         if group: # a line of its own, since udev may drop a line with an unknown group
             lines.append(f'{match}, GROUP="{group}"')
     return template.replace("@RULES@", "\n".join(lines))

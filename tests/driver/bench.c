@@ -26,21 +26,19 @@ void bench_choose(int argc, char *argv[])
 
 static const struct identity *identity(void)
 {
-    for (size_t i = 0; i < identity_count; i++)
-        if (strcmp(identities[i].name, model) == 0)
-            return &identities[i];
-    fail_msg("there is no %s in readers/", model);
-    return NULL;
+    const struct identity *const found = identity_find(model);
+    assert_non_null(found);
+    return found;
 }
 
-struct bench *bench_new_with(struct icc_options card, struct pro_options firmware)
+struct bench *bench_new_with(struct icc_options card)
 {
     static struct bench bench;
     card.atr = identity()->atr;
     card.atr_len = identity()->atr_len;
     bench = (struct bench){ .icc = icc_new(&card) };
     assert_non_null(bench.icc);
-    bench.device = pro_new(identity(), bench.icc, &firmware);
+    bench.device = firmware_new(identity(), bench.icc, &(struct firmware_options){ .first_byte_limit_us = 0 });
     assert_non_null(bench.device);
     bench.slot = virtual_insert(BENCH_NODE, bench.device);
     assert_non_null(bench.slot);
@@ -54,7 +52,7 @@ struct bench *bench_new(const struct icc_timing *generate)
         card.generate[0] = *generate;
         card.generate_count = 1;
     }
-    return bench_new_with(card, pro_defaults);
+    return bench_new_with(card);
 }
 
 /* ---- what must hold after everything ---- */

@@ -15,7 +15,7 @@
 #include <winscard.h>
 #include <ifdhandler.h>
 #include "icc.h"
-#include "pro.h"
+#include "firmwares.h"
 #include "usb_virtual.h"
 
 #define LUN 0
@@ -60,8 +60,8 @@ struct answer {
 
 /* A key in its port. generate: how the on-card generations go, may be NULL. */
 struct bench *bench_new(const struct icc_timing *generate);
-/* ... with more said about card and firmware; atr is filled in. */
-struct bench *bench_new_with(struct icc_options card, struct pro_options firmware);
+/* ... with more said about the card; atr is filled in. */
+struct bench *bench_new_with(struct icc_options card);
 void bench_free(struct bench *bench);
 
 /* Opens the reader and powers the card on, as pcscd does at plugging in; asserts that it works. */

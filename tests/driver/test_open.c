@@ -348,7 +348,7 @@ static void two_keys_do_not_disturb_each_other(void **state)
     const struct icc_options card = { .atr = b->device->identity->atr, .atr_len = b->device->identity->atr_len,
                                       .other = { .work_us = 10 * MS } };
     struct icc *const icc = icc_new(&card);
-    struct device *const device = pro_new(b->device->identity, icc, &pro_defaults);
+    struct device *const device = firmware_new(b->device->identity, icc, &(struct firmware_options){ .no_stale_packet = true });
     struct virtual_slot *const slot = virtual_insert("/dev/bus/usb/001/003", device);
     bench_start(b);
     assert_int_equal(open_as(0x10000, "usb:20a0/4108:libudev:1:/dev/bus/usb/001/003"), IFD_SUCCESS);

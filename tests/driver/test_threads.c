@@ -77,13 +77,13 @@ static void *asking_thread(void *context)
 static void insert(struct key *key, unsigned n)
 {
     char node[32];
-    const struct identity *const identity = &identities[0];
+    const struct identity *const identity = identity_find("nitrokey-pro-2");
     const struct icc_options card = { .atr = identity->atr, .atr_len = identity->atr_len, .other = { .work_us = 10 * MS } };
     snprintf(node, sizeof node, "/dev/bus/usb/001/%03u", n + 2);
     snprintf(key->name, sizeof key->name, "usb:20a0/4108:libudev:1:%s", node);
     key->lun = (DWORD)n << 16;
     key->icc = icc_new(&card);
-    key->device = pro_new(identity, key->icc, &pro_defaults);
+    key->device = firmware_new(identity, key->icc, &(struct firmware_options){ .no_stale_packet = false });
     key->slot = virtual_insert(node, key->device);
     assert_non_null(key->slot);
 }
@@ -95,8 +95,10 @@ static void *live(void *context)
     pthread_t threads[3];
     for (unsigned round = 0; round < ROUNDS; round++) {
         atomic_store(&key->over, false);
-        if (IFDHCreateChannelByName(key->lun, key->name) != IFD_SUCCESS)
+        if (IFDHCreateChannelByName(key->lun, key->name) != IFD_SUCCESS) {
             atomic_fetch_add(&key->wrong, 1000);
+            return NULL;
+        }
         for (size_t i = 0; i < 3; i++)
             pthread_create(&threads[i], NULL, PARTS[i], key);
         const unsigned enough = atomic_load(&key->answers) + 20;

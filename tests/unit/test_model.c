@@ -16,6 +16,22 @@ static void the_nitrokey_pro_is_known(void **state)
     assert_int_equal(pro->ifsd, 254);
 }
 
+static void each_model_has_the_name_that_users_know_from_libccid(void **state)
+{
+    (void)state;
+    assert_string_equal(model_find(0x20a0, 0x4107)->name, "German Privacy Foundation Crypto Stick v1.2");
+    assert_string_equal(model_find(0x20a0, 0x4109)->name, "Nitrokey Nitrokey Storage");
+    assert_string_equal(model_find(0x20a0, 0x4230)->name, "Nitrokey Nitrokey HSM");
+    assert_string_equal(model_find(0x316d, 0x4c4b)->name, "Purism, SPC Librem Key");
+}
+
+static void the_storages_blocks_stay_as_its_firmware_needs_them(void **state)
+{
+    (void)state;
+    assert_int_equal(model_find(0x20a0, 0x4109)->ifsd, 32);
+    assert_true(model_is_mute_answer(model_find(0x20a0, 0x4109), (const uint8_t *)"", 0));
+}
+
 static void other_devices_are_not(void **state)
 {
     (void)state;
@@ -50,6 +66,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_nitrokey_pro_is_known),
+        TEST(each_model_has_the_name_that_users_know_from_libccid),
+        TEST(the_storages_blocks_stay_as_its_firmware_needs_them),
         TEST(other_devices_are_not),
         TEST(the_firmwares_word_for_a_silent_card_is_known_and_nothing_like_it),
         TEST(a_model_without_such_a_word_has_none),

@@ -56,7 +56,7 @@ class Mistakes(Directory):
         self.assertEqual(run("check", self.reader(GOOD)).returncode, 0)
 
     def test_each_required_key_is_missed(self):
-        for key in ("name", "model", "vendor_id", "product_id", "usb", "release", "number", "class", "atr"):
+        for key in ("name", "model", "firmware", "vendor_id", "product_id", "usb", "release", "number", "class", "atr"):
             self.refused(key, self.changed(rf"^{key} *=.*\n", ""))
         self.refused("endpoints", self.changed(r"^endpoints = \[ .*\n", ""))
 
@@ -70,6 +70,8 @@ class Mistakes(Directory):
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = -1"))
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", 'vendor_id = "20a0"'))
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = true"))
+        self.refused("abort_from", GOOD + "\nabort_from = 0x12345\n")
+        self.refused("set_configuration", GOOD + "\nset_configuration = 1\n")
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 255"))
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 31"))
 
@@ -112,14 +114,15 @@ class Mistakes(Directory):
 class Plist(Directory):
     def setUp(self):
         super().setUp()
-        self.other = self.reader(GOOD.replace("product_id = 0x4108", "product_id = 0x4109")
+        self.other = self.reader(GOOD.replace("product_id = 0x4108", "product_id = 0x4999")
                                  .replace("Nitrokey Nitrokey Pro", "Another Key"), "other.toml")
-        self.text = self.generated("plist", TOP / "src/Info.plist.in", readers=[*READERS, self.other])
+        pro = TOP / "readers/nitrokey-pro-2.toml"
+        self.text = self.generated("plist", TOP / "src/Info.plist.in", readers=[pro, self.other])
         self.plist = plistlib.loads(self.text.encode())
 
     def test_the_arrays_are_of_equal_length(self):
         self.assertEqual(self.plist["ifdVendorID"], ["0x20A0", "0x20A0"])
-        self.assertEqual(self.plist["ifdProductID"], ["0x4108", "0x4109"])
+        self.assertEqual(self.plist["ifdProductID"], ["0x4108", "0x4999"])
         self.assertEqual(self.plist["ifdFriendlyName"], ["Nitrokey Nitrokey Pro", "Another Key"])
 
     def test_pcscd_prefers_the_bundle_to_the_class_driver(self):
@@ -146,6 +149,16 @@ class Rules(Directory):
         self.assertIn('TAG+="uaccess"', rules)
         self.assertNotIn("GROUP", rules)
         self.assertNotRegex(rules, "@[A-Z_]+@")
+
+    def test_a_key_with_a_disk_keeps_it_over_a_suspend(self):
+        rules = self.generated("rules", TOP / "udev/70-ifd-nitrokey.rules.in").splitlines()
+        self.assertIn("power/persist", next(line for line in rules if '=="4108"' in line))
+        self.assertNotIn("power/persist", next(line for line in rules if '=="4109"' in line))
+
+    def test_bootloaders_are_left_alone(self):
+        rules = self.generated("rules", TOP / "udev/70-ifd-nitrokey.rules.in")
+        for product in ("42b4", "2ff1", "42dd", "42e8", "42f4", "4287", "42b1"):
+            self.assertNotIn(product, rules)
 
     def test_change_events_keep_the_permissions(self):
         rules = self.generated("rules", TOP / "udev/70-ifd-nitrokey.rules.in")

@@ -3,8 +3,10 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct identity {
+    const char *firmware;          /* "pro", "storage" */
     const char *name;              /* the name of the file in readers/: "nitrokey-pro-2" */
     const uint8_t *device;         /* device descriptor, 18 bytes */
     const uint8_t *configuration;  /* configuration descriptor with all that follows it */
@@ -19,3 +21,12 @@ struct identity {
 
 extern const struct identity identities[];
 extern const size_t identity_count;
+
+/* NULL: there is no such file in readers/. */
+static inline const struct identity *identity_find(const char *name)
+{
+    for (size_t i = 0; i < identity_count; i++)
+        if (strcmp(identities[i].name, name) == 0)
+            return &identities[i];
+    return NULL;
+}

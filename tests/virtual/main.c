@@ -13,7 +13,7 @@
 #include "identity.h"
 #include "listener.h"
 #include "loop.h"
-#include "pro.h"
+#include "firmwares.h"
 #include "timing.h"
 #include "usbip.h"
 #include "usbip_wire.h"
@@ -59,7 +59,7 @@ struct settings {
     const char *listen, *bus_id, *control, *serial, *tell;
     bool shared, help, list;
     struct icc_options icc;
-    struct pro_options pro;
+    struct firmware_options firmware;
 };
 
 enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, SERIAL, GENERATE, SIGN, FIRST_BYTE_LIMIT,
@@ -92,14 +92,6 @@ static bool wrong(const char *option, const char *value, const char *should)
     return false;
 }
 
-static const struct identity *find_model(const char *name)
-{
-    for (size_t i = 0; i < identity_count; i++)
-        if (strcmp(identities[i].name, name) == 0)
-            return &identities[i];
-    return NULL;
-}
-
 static bool is_serial(const char *text)
 {
     return strlen(text) == SERIAL_DIGITS && strspn(text, "0123456789ABCDEFabcdef") == SERIAL_DIGITS;
@@ -119,7 +111,7 @@ static bool read_option(struct settings *settings, enum option_code code, const 
     static const char seconds[] = "must be seconds, as in 0.5";
     switch (code) {
     case MODEL:
-        settings->model = find_model(value);
+        settings->model = identity_find(value);
         return settings->model || wrong("model", value, "there is no such model (see --list)");
     case LISTEN:
         settings->listen = value;
@@ -148,10 +140,10 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         return timing_parse(value, &settings->icc.sign)
                || wrong("sign", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
     case FIRST_BYTE_LIMIT:
-        return timing_parse_seconds(value, &settings->pro.first_byte_limit_us)
+        return timing_parse_seconds(value, &settings->firmware.first_byte_limit_us)
                || wrong("first-byte-limit", value, seconds);
     case NO_STALE_PACKET:
-        settings->pro.stale_packet = false;
+        settings->firmware.no_stale_packet = true;
         return true;
     case TELL:
         settings->tell = value;
@@ -187,7 +179,7 @@ static bool read_options(struct settings *settings, int argc, char *argv[])
     int code;
     bool first_generation = true;
     *settings = (struct settings){
-        .bus_id = "1-1", .pro = pro_defaults,
+        .bus_id = "1-1",
         .icc = { .generate_count = 1, .sign = timing_defaults, .other = timing_defaults, .real_time = true },
     };
     settings->icc.generate[0] = timing_defaults;
@@ -253,7 +245,7 @@ static bool build_key(struct key *key, const struct settings *settings)
     icc.atr_len = key->identity.atr_len;
     if (!(key->loop = loop_new()) || !catch_signals(key) || !(key->icc = icc_new(&icc)))
         return false;
-    key->device = pro_new(&key->identity, key->icc, &settings->pro);
+    key->device = firmware_new(&key->identity, key->icc, &settings->firmware);
     key->host = key->device ? host_new(key->device) : NULL;
     key->server = key->host ? usbip_new(key->loop, key->host, settings->bus_id, settings->shared) : NULL;
     return key->server;

@@ -25,14 +25,6 @@ struct bench {
     uint8_t answer[512]; /* of the last read_answer() */
 };
 
-static const struct identity *model(const char *name)
-{
-    for (size_t i = 0; i < identity_count; i++)
-        if (strcmp(identities[i].name, name) == 0)
-            return &identities[i];
-    return NULL;
-}
-
 static void enumerate(struct bench *b)
 {
     const struct setup set_configuration = { .request = 9, .value = 1 };
@@ -45,7 +37,7 @@ static void enumerate(struct bench *b)
 static int set_up_with(void **state, bool stale_packet)
 {
     static struct bench bench;
-    const struct identity *identity = model("nitrokey-pro-2");
+    const struct identity *identity = identity_find("nitrokey-pro-2");
     assert_non_null(identity);
     const struct icc_options card = { .atr = identity->atr, .atr_len = identity->atr_len,
                                       .other = { .work_us = 5 * MS } };

@@ -91,7 +91,7 @@ static uint8_t buffer[512];
 
 static int set_up(void **state)
 {
-    script = (struct script){ .device = { .firmware = &SCRIPT, .identity = &identities[0] }, .event_us = DEVICE_NEVER };
+    script = (struct script){ .device = { .firmware = &SCRIPT, .identity = identity_find("nitrokey-pro-2") }, .event_us = DEVICE_NEVER };
     memset(buffer, 0, sizeof buffer);
     *state = host_new(&script.device);
     host_plug(*state, 0, true);

@@ -33,11 +33,11 @@ static const uint8_t BLOCK[] = { 0x6f, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0x00 };
 static int set_up(void **state)
 {
     static struct bench bench;
-    const struct icc_options card = { .atr = identities[0].atr, .atr_len = identities[0].atr_len,
+    const struct icc_options card = { .atr = identity_find("nitrokey-pro-2")->atr, .atr_len = identity_find("nitrokey-pro-2")->atr_len,
                                       .other = { .work_us = 5 * MS } };
     const struct pro_options options = { .first_byte_limit_us = 120 * SECOND };
     bench = (struct bench){ .icc = icc_new(&card) };
-    bench.device = pro_new(&identities[0], bench.icc, &options);
+    bench.device = pro_new(identity_find("nitrokey-pro-2"), bench.icc, &options);
     bench.slot = virtual_insert(NODE, bench.device);
     *state = &bench;
     return bench.slot && usb_open(&bench.port, &PLACE, &bench.identity) == ERR_NONE
@@ -71,7 +71,7 @@ static void receives(struct bench *b, size_t length)
 static void power_on(struct bench *b)
 {
     post(b, POWER_ON, sizeof POWER_ON);
-    receives(b, 10 + identities[0].atr_len);
+    receives(b, 10 + identity_find("nitrokey-pro-2")->atr_len);
 }
 
 /* ---- opening ---- */

@@ -38,7 +38,7 @@ static void *serve(void *loop)
 static int start(bool shared)
 {
     static const struct pro_options options = { .first_byte_limit_us = 120000000 };
-    const struct icc_options card = { .atr = identities[0].atr, .atr_len = identities[0].atr_len };
+    const struct icc_options card = { .atr = identity_find("nitrokey-pro-2")->atr, .atr_len = identity_find("nitrokey-pro-2")->atr_len };
     strcpy(directory, "/tmp/test_usbip.XXXXXX");
     if (!mkdtemp(directory))
         return -1;
@@ -46,7 +46,7 @@ static int start(bool shared)
     snprintf(control_address, sizeof control_address, "unix:%s/control", directory);
     target.loop = loop_new();
     target.icc = icc_new(&card);
-    target.device = pro_new(&identities[0], target.icc, &options);
+    target.device = pro_new(identity_find("nitrokey-pro-2"), target.icc, &options);
     target.host = host_new(target.device);
     target.server = usbip_new(target.loop, target.host, "1-1", shared);
     commands = control_new(&target, listener_open(control_address));
@@ -279,7 +279,7 @@ static void control_transfers_read_descriptors(void **state)
     const int fd = importer();
     submit_control(fd, 1, get_device);
     submitted(fd, 1, 0, 18, true, data);
-    assert_memory_equal(data, identities[0].device, 18);
+    assert_memory_equal(data, identity_find("nitrokey-pro-2")->device, 18);
     submit_control(fd, 2, get_configuration);
     submitted(fd, 2, 0, 1, true, data);
     assert_int_equal(data[0], 1); /* the server has configured it, as a kernel does */
@@ -442,7 +442,7 @@ static void in_shared_mode_clients_come_and_go_and_the_key_stays(void **state)
     submit_in(first, 3, 1, 64); /* stays pending when the client leaves */
     close(first);
     submit_in(second, 1, 2, sizeof data); /* the answer is whose that reads first */
-    submitted(second, 1, 0, 10 + (uint32_t)identities[0].atr_len, true, data);
+    submitted(second, 1, 0, 10 + (uint32_t)identity_find("nitrokey-pro-2")->atr_len, true, data);
     assert_string_equal(tell("busy"), "ok idle");
     exchanges_status(second, 2);
     close(second);

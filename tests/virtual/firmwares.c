@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* firmwares.c - the firmware that belongs to an identity. */
+#include "firmwares.h"
+#include <string.h>
+#include "pro.h"
+#include "storage.h"
+
+static struct device *new_pro(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
+{
+    struct pro_options pro = pro_defaults;
+    if (options->first_byte_limit_us > 0)
+        pro.first_byte_limit_us = options->first_byte_limit_us;
+    pro.stale_packet = !options->no_stale_packet;
+    return pro_new(identity, icc, &pro);
+}
+
+static struct device *new_storage(const struct identity *identity, struct icc *icc,
+                                  const struct firmware_options *options)
+{
+    struct storage_options storage = storage_defaults;
+    if (options->first_byte_limit_us > 0)
+        storage.first_byte_limit_us = options->first_byte_limit_us;
+    return storage_new(identity, icc, &storage);
+}
+
+static const struct {
+    const char *name;
+    struct device *(*make)(const struct identity *identity, struct icc *icc, const struct firmware_options *options);
+} FIRMWARES[] = {
+    { "pro", new_pro },
+    { "storage", new_storage },
+};
+
+struct device *firmware_new(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
+{
+    for (size_t i = 0; i < sizeof FIRMWARES / sizeof FIRMWARES[0]; i++)
+        if (strcmp(FIRMWARES[i].name, identity->firmware) == 0)
+            return FIRMWARES[i].make(identity, icc, options);
+    return NULL;
+}
