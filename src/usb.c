@@ -19,6 +19,7 @@
 
 #define CANCEL_LIMIT_MS 2000 /* the kernel completes a cancelled transfer at once; never hang if it does not */
 #define CLASS_DESCRIPTOR_TYPE 0x21
+#define CONFIGURATION_MAX 1024
 #define REQUEST_ABORT 1 /* CCID 1.1 §5.3.1 */
 #define CONTROL_LIMIT_MS 1000
 
@@ -120,17 +121,27 @@ static void find_class_descriptor(struct usb_identity *identity, const uint8_t *
         }
 }
 
-static void take_endpoint(struct usb_identity *identity, const struct libusb_endpoint_descriptor *endpoint)
+static void take_endpoint(struct usb_identity *identity, uint8_t address, uint8_t attributes, uint16_t packet_size)
 {
-    if (!identity->class_descriptor_len) /* some devices put it last */
-        find_class_descriptor(identity, endpoint->extra, endpoint->extra_length);
-    if ((endpoint->bmAttributes & 3) != LIBUSB_TRANSFER_TYPE_BULK)
+    if ((attributes & 3) != LIBUSB_TRANSFER_TYPE_BULK)
         return;
-    if (!(endpoint->bEndpointAddress & LIBUSB_ENDPOINT_IN)) {
-        identity->bulk_out = endpoint->bEndpointAddress;
-    } else if (endpoint->wMaxPacketSize >= 1 && endpoint->wMaxPacketSize <= 1024) {
-        identity->bulk_in = endpoint->bEndpointAddress;
-        identity->packet_size = endpoint->wMaxPacketSize;
+    if (!(address & LIBUSB_ENDPOINT_IN)) {
+        identity->bulk_out = address;
+    } else if (packet_size >= 1 && packet_size <= 1024) {
+        identity->bulk_in = address;
+        identity->packet_size = packet_size;
+    }
+}
+
+static void take_interface(struct usb_identity *identity, const struct libusb_interface_descriptor *interface)
+{
+    identity->interface_class = interface->bInterfaceClass;
+    find_class_descriptor(identity, interface->extra, interface->extra_length);
+    for (uint8_t i = 0; i < interface->bNumEndpoints; i++) {
+        const struct libusb_endpoint_descriptor *endpoint = &interface->endpoint[i];
+        if (!identity->class_descriptor_len) /* some devices put it last */
+            find_class_descriptor(identity, endpoint->extra, endpoint->extra_length);
+        take_endpoint(identity, endpoint->bEndpointAddress, endpoint->bmAttributes, endpoint->wMaxPacketSize);
     }
 }
 
@@ -143,19 +154,46 @@ static const struct libusb_interface_descriptor *find_interface(const struct lib
     return NULL;
 }
 
-static enum err read_configuration(libusb_device *device, struct usb_identity *identity)
+/* Descriptor by descriptor, as they come from the device. */
+static enum err walk_configuration(struct usb_identity *identity, const uint8_t *bytes, size_t length)
 {
+    bool inside = false, found = false;
+    for (size_t at = 0; at + 2 <= length && bytes[at] >= 2 && bytes[at] <= length - at; at += bytes[at]) {
+        const uint8_t *const d = bytes + at;
+        if (d[1] == LIBUSB_DT_INTERFACE && d[0] >= LIBUSB_DT_INTERFACE_SIZE) {
+            inside = !found && d[2] == identity->interface_number && d[3] == 0;
+            found = found || inside;
+            if (inside)
+                identity->interface_class = d[5];
+        } else if (inside && d[1] == LIBUSB_DT_ENDPOINT && d[0] >= LIBUSB_DT_ENDPOINT_SIZE) {
+            take_endpoint(identity, d[2], d[3], (uint16_t)(d[4] | d[5] << 8));
+        } else if (inside) {
+            find_class_descriptor(identity, d, d[0]);
+        }
+    }
+    return found ? ERR_NONE : ERR_NOT_CCID;
+}
+
+/* libusb refuses a configuration that says it is longer than it is; there are keys with such a one. */
+static enum err ask_configuration(libusb_device_handle *handle, struct usb_identity *identity)
+{
+    uint8_t bytes[CONFIGURATION_MAX];
+    const int length = libusb_get_descriptor(handle, LIBUSB_DT_CONFIG, 0, bytes, sizeof bytes);
+    if (length < 0)
+        return translate(length);
+    return walk_configuration(identity, bytes, (size_t)length);
+}
+
+static enum err read_configuration(libusb_device_handle *handle, struct usb_identity *identity)
+{
+    libusb_device *const device = libusb_get_device(handle);
     struct libusb_config_descriptor *config;
     if (libusb_get_active_config_descriptor(device, &config) != 0 &&
         libusb_get_config_descriptor(device, 0, &config) != 0)
-        return ERR_NOT_CCID;
+        return ask_configuration(handle, identity);
     const struct libusb_interface_descriptor *interface = find_interface(config, identity->interface_number);
-    if (interface) {
-        identity->interface_class = interface->bInterfaceClass;
-        find_class_descriptor(identity, interface->extra, interface->extra_length);
-        for (uint8_t i = 0; i < interface->bNumEndpoints; i++)
-            take_endpoint(identity, &interface->endpoint[i]);
-    }
+    if (interface)
+        take_interface(identity, interface);
     libusb_free_config_descriptor(config);
     return interface ? ERR_NONE : ERR_NOT_CCID;
 }
@@ -177,7 +215,7 @@ static enum err identify(struct usb_port *port, const struct usb_place *place, s
     port->strings[USB_STRING_MANUFACTURER] = descriptor.iManufacturer;
     port->strings[USB_STRING_PRODUCT] = descriptor.iProduct;
     port->strings[USB_STRING_SERIAL] = descriptor.iSerialNumber;
-    return read_configuration(device, identity);
+    return read_configuration(port->handle, identity);
 }
 
 static void fill(struct usb_port *port, struct pipe *pipe, uint8_t endpoint);

@@ -319,7 +319,9 @@ def plug(port: int, server_path: str) -> None:
     paths = [interface_path(device, interface) for interface in device.interfaces]
     # All is there before the first event, since a listener looks at once.
     socket_link(device.address).symlink_to(os.path.abspath(server_path))
-    write_node(device.address, device.descriptor + device.configuration)
+    # A configuration that says it is longer than it is reads so from the node, with zeros at its end.
+    total, = struct.unpack_from('<H', device.configuration, 2)
+    write_node(device.address, device.descriptor + device.configuration.ljust(total, b'\0'))
     write_device(device)
     for each in [path, *paths]:
         link(each)
