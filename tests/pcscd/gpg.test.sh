@@ -20,15 +20,6 @@ new_key() {
     rm -rf "$work/key/state" && start_key key --state "$work/key/state" --generate 3,wtx=1,multiplier=100
 }
 
-signs() {
-    gpg --batch --yes --output "$work/text.sig" --detach-sign "$0" && gpg --batch --verify "$work/text.sig" "$0"
-}
-
-decrypts() {
-    gpg --batch --yes --trust-model always --recipient virtual@example.org --output "$work/secret.gpg" --encrypt "$0" &&
-        gpg --batch --quiet --decrypt "$work/secret.gpg" | cmp - "$0"
-}
-
 counts_signatures() {
     local before
     before=$(status_field sigcount)

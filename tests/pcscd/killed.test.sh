@@ -23,17 +23,12 @@ kill_and_restart_pcscd() {
     kill_pcscd && start_pcscd
 }
 
-
 is_idle() {
     [ "$(tell key busy)" = "ok idle" ]
 }
 
 card_status() {
     gpg --batch --card-status 2>&1
-}
-
-signs() {
-    gpg --batch --yes --output "$work/text.sig" --detach-sign "$0" && gpg --batch --verify "$work/text.sig" "$0"
 }
 
 # scenario NAME COMMAND

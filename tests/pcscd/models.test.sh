@@ -5,15 +5,6 @@
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
 
-signs() {
-    gpg --batch --yes --output "$work/text.sig" --detach-sign "$0" && gpg --batch --verify "$work/text.sig" "$0"
-}
-
-decrypts() {
-    gpg --batch --yes --trust-model always --recipient virtual@example.org --output "$work/secret.gpg" --encrypt "$0" &&
-        gpg --batch --quiet --decrypt "$work/secret.gpg" | cmp - "$0"
-}
-
 executed_as_sent() {
     scdaemon_apdus >"$work/sent" && executed_once "$1" "$work/sent" && counters_equal "$1" 3 0 3
 }

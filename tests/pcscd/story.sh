@@ -63,3 +63,14 @@ logged() {
         return 1
     }
 }
+
+# signs: gpg signs with the key on the card, and the signature verifies.
+signs() {
+    gpg --batch --yes --output "$work/text.sig" --detach-sign "$0" && gpg --batch --verify "$work/text.sig" "$0"
+}
+
+# decrypts: what is encrypted for the key on the card is decrypted by it.
+decrypts() {
+    gpg --batch --yes --trust-model always --recipient virtual@example.org --output "$work/secret.gpg" --encrypt "$0" &&
+        gpg --batch --quiet --decrypt "$work/secret.gpg" | cmp - "$0"
+}
