@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Turns the reader files (readers/*.toml) into what is made from them, and refuses the ones with mistakes.
 
-    generate.py check FILE...                    nothing but the check
+    generate.py check [--readme README] FILE...  nothing but the check; also that README has the table of models
     generate.py models OUT FILE...               the driver's table of models (C)
     generate.py identities OUT FILE...           descriptors, strings and ATRs of the virtual keys (C)
     generate.py plist OUT TEMPLATE FILE...       Info.plist of the bundle
     generate.py rules [--group=GROUP] OUT TEMPLATE FILE...
                                                  udev rules, for members of GROUP as well
+    generate.py table OUT FILE...                the README's table of models (Markdown)
 """
 import argparse
 import re
@@ -20,6 +21,9 @@ ENDPOINT_TYPES = {"bulk": 2, "interrupt": 3}
 CCID_CLASS = 0x0B
 MASS_STORAGE_CLASS = 0x08
 CCID_DESCRIPTOR_LENGTH = 54
+FULL_SPEED_PACKET = 64
+OWN_STRINGS = range(4, 8)  # indices of strings that are not manufacturer, product or serial number
+LEVELS = {0x10000: "TPDU", 0x20000: "short APDU", 0x40000: "short and extended APDU"}  # CCID 1.1 §5.1, dwFeatures
 
 
 class Mistake(Exception):
@@ -67,29 +71,57 @@ def yes_or_no(value):
     return value
 
 
+def strings(value):
+    """Strings by their index."""
+    if not isinstance(value, dict):
+        raise ValueError("must be a table")
+    result = {}
+    for index, string in value.items():
+        if not index.isdecimal() or int(index) not in OWN_STRINGS:
+            raise ValueError(f"{index}: an index is a number from {OWN_STRINGS[0]} to {OWN_STRINGS[-1]}")
+        result[int(index)] = text(string)
+    return result
+
+
 REQUIRED = object()
 U8, U16 = number(0, 0xFF), number(0, 0xFFFF)
 DEVICE = {
     "vendor_id": (U16, REQUIRED), "product_id": (U16, REQUIRED), "usb": (U16, REQUIRED), "release": (U16, REQUIRED),
+    "class": (U8, 0), "subclass": (U8, 0), "protocol": (U8, 0),
     "manufacturer": (text, None), "product": (text, None), "serial": (text, None),
-    "string_padding": (number(0, 16), 0), "total_length_extra": (number(0, 255), 0), "max_power_ma": (number(2, 500), 100),
+    "strings": (strings, {}),  # what else the key tells, by index
+    "string_padding": (number(0, 16), 0),  # NUL characters that bLength counts after each string
+    "total_length_extra": (number(0, 255), 0),  # how many bytes too many wTotalLength says
+    "max_power_ma": (number(2, 500), 100),
 }
 INTERFACE = {
     "number": (U8, REQUIRED), "class": (U8, REQUIRED), "subclass": (U8, 0), "protocol": (U8, 0),
-    "extra": (bytes_from(0, 255), b""), "endpoints": (list, REQUIRED),
+    "string": (number(OWN_STRINGS[0], OWN_STRINGS[-1]), 0),  # iInterface
+    "extra": (bytes_from(0, 255), b""),  # class descriptors
+    "endpoints": (list, REQUIRED),
 }
 ENDPOINT = {
     "address": (U8, REQUIRED), "type": (one_of(*ENDPOINT_TYPES), REQUIRED), "size": (number(1, 1024), REQUIRED),
     "interval": (U8, 0),
 }
 CARD = {"atr": (bytes_from(2, 33), REQUIRED)}
-QUIRKS = {
-    "ifsd": (number(32, 254), 32), "mute_answer": (bytes_from(0, 4), None), "abort_from": (U16, None),
-    "set_configuration": (yes_or_no, False),
+DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever its generation
+    "ifsd": (number(32, 254), 32),  # T=1: the INF size to ask the card for by S(IFS request); 32: do not ask
+    "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
+    "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
+    "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
 }
+NOTES = {  # what only the README's table tells: the driver treats all products alike here
+    "keeps_pin_over_power_on": (yes_or_no, False),  # power on alone does not forget a verified PIN
+    "touch_extension": (yes_or_no, False),  # a time extension with bError FF means: touch the key
+}
+QUIRKS = {**DRIVER_QUIRKS, **NOTES}
 TOP = {
-    "name": (text, REQUIRED), "model": (text, REQUIRED), "firmware": (one_of("pro", "storage"), REQUIRED), "device": (dict, REQUIRED), "interface": (list, REQUIRED),
-    "card": (dict, REQUIRED), "quirks": (dict, {}),
+    "name": (text, REQUIRED), "model": (text, REQUIRED),
+    "firmware": (one_of("pro", "storage", "gnuk", "nk3"), REQUIRED),
+    "speed": (one_of("full", "high"), "full"),
+    "driver": (yes_or_no, True),  # false: a virtual key only, the driver leaves the product to others
+    "device": (dict, REQUIRED), "interface": (list, REQUIRED), "card": (dict, REQUIRED), "quirks": (dict, {}),
 }
 
 
@@ -116,6 +148,11 @@ def checked(path, where, table, schema):
     return result
 
 
+def level(interface):
+    """The bits of dwFeatures that name the exchange level: CCID 1.1 table 5.1-1."""
+    return int.from_bytes(interface["extra"][40:44], "little") & 0x70000
+
+
 def check_ccid(path, interface):
     """The interface with the class descriptor the driver relies on: CCID 1.1 table 5.1-1."""
     extra = interface["extra"]
@@ -124,6 +161,18 @@ def check_ccid(path, interface):
     for direction, name in ((0x00, "OUT"), (0x80, "IN")):
         if not any(e["type"] == "bulk" and e["address"] & 0x80 == direction for e in interface["endpoints"]):
             raise Mistake(f"{path}: interface.endpoints: a CCID interface has a bulk {name} endpoint")
+    if level(interface) not in LEVELS:
+        raise Mistake(f"{path}: interface.extra: dwFeatures names no exchange level that the driver knows")
+
+
+def check_usb(path, reader):
+    """What the interfaces say about themselves fits the rest: USB 2.0 §5.8.3, §9.6.5."""
+    for interface in reader["interface"]:
+        if interface["string"] and interface["string"] not in reader["device"]["strings"]:
+            raise Mistake(f"{path}: interface.string: device.strings has none of this index")
+        for endpoint in interface["endpoints"]:
+            if reader["speed"] == "full" and endpoint["size"] > FULL_SPEED_PACKET:
+                raise Mistake(f"{path}: interface.endpoints.size: a packet has at most 64 bytes at full speed")
 
 
 def load(path):
@@ -145,6 +194,7 @@ def load(path):
         raise Mistake(f"{path}: interface: exactly one must be of class 0x0b (CCID)")
     reader["ccid"] = ccid[0]
     check_ccid(path, ccid[0])
+    check_usb(path, reader)
     return reader
 
 
@@ -156,18 +206,31 @@ def usb_id(reader):
     return reader["device"]["vendor_id"], reader["device"]["product_id"]
 
 
+def driver_sees(reader):
+    """What cannot differ between the generations of one product, which pcscd and the driver do not tell apart."""
+    return {"name": reader["name"], "driver": reader["driver"], **{key: reader["quirks"][key] for key in DRIVER_QUIRKS}}
+
+
 def load_all(paths):
-    """All readers, in the order of their identifiers. Files with the same identifier are generations of one
-    product: pcscd and the driver cannot tell them apart, so what concerns those must be the same."""
+    """All readers, in the order of their identifiers: the files with the same identifier are one product."""
     first = {}
     readers = sorted((load(p) for p in paths), key=lambda r: (usb_id(r), r["file"]))
     for reader in readers:
         other = first.setdefault(usb_id(reader), reader)
-        for key in ("name", "quirks"):
-            if reader[key] != other[key]:
+        for key, value in driver_sees(reader).items():
+            if value != driver_sees(other)[key]:
                 raise Mistake(f"{reader['file']}.toml: {key}: differs from {other['file']}.toml, "
                               "which has the same vendor_id and product_id")
-    return readers, list(first.values())
+    return readers
+
+
+def driver_products(readers):
+    """One reader for each product that the driver serves."""
+    products = {}
+    for reader in readers:
+        if reader["driver"]:
+            products.setdefault(usb_id(reader), reader)
+    return list(products.values())
 
 
 def c_bytes(data):
@@ -194,15 +257,16 @@ def models(products):
 
 
 def device_descriptor(device):
-    strings = [1 + i if device[key] else 0 for i, key in enumerate(("manufacturer", "product", "serial"))]
-    return struct.pack("<BBHBBBBHHHBBBB", 18, 1, device["usb"], 0, 0, 0, 64, device["vendor_id"],
-                       device["product_id"], device["release"], *strings, 1)
+    indices = [1 + i if device[key] else 0 for i, key in enumerate(("manufacturer", "product", "serial"))]
+    return struct.pack("<BBHBBBBHHHBBBB", 18, 1, device["usb"], device["class"], device["subclass"], device["protocol"],
+                       64, device["vendor_id"], device["product_id"], device["release"], *indices, 1)
 
 
 def configuration_descriptor(reader):
     body = b""
     for i in reader["interface"]:
-        body += struct.pack("<9B", 9, 4, i["number"], 0, len(i["endpoints"]), i["class"], i["subclass"], i["protocol"], 0)
+        body += struct.pack("<9B", 9, 4, i["number"], 0, len(i["endpoints"]), i["class"], i["subclass"], i["protocol"],
+                            i["string"])
         body += i["extra"]
         for e in i["endpoints"]:
             body += struct.pack("<BBBBHB", 7, 5, e["address"], ENDPOINT_TYPES[e["type"]], e["size"], e["interval"])
@@ -217,23 +281,33 @@ def endpoint(reader, kind, direction):
     return found[0] if found else 0
 
 
+def c_strings(device):
+    """By index; 0 is the list of languages."""
+    known = [device[key] for key in ("manufacturer", "product", "serial")]
+    known += [device["strings"].get(index) for index in OWN_STRINGS]
+    return ", ".join(["NULL"] + [f'"{string}"' if string else "NULL" for string in known])
+
+
+def identity(n, reader):
+    device, ccid = reader["device"], reader["ccid"]
+    return (f'    {{ .name = "{reader["file"]}", .firmware = "{reader["firmware"]}", '
+            f'.high_speed = {c_bool(reader["speed"] == "high")},\n'
+            f"      .device = device_{n}, .configuration = configuration_{n}, "
+            f".configuration_len = sizeof configuration_{n},\n"
+            f"      .strings = {{ {c_strings(device)} }}, .string_padding = {device['string_padding']},\n"
+            f"      .ccid_interface = {ccid['number']}, .bulk_out = {endpoint(reader, 'bulk', 0)}, "
+            f".bulk_in = {endpoint(reader, 'bulk', 0x80)}, .interrupt_in = {endpoint(reader, 'interrupt', 0x80)},\n"
+            f"      .atr = atr_{n}, .atr_len = sizeof atr_{n} }},")
+
+
 def identities(readers):
     lines = ["/* Generated from readers/ */", '#include "identity.h"', ""]
-    table = []
     for n, r in enumerate(readers):
-        device, configuration = device_descriptor(r["device"]), configuration_descriptor(r)
-        for name, data in (("device", device), ("configuration", configuration), ("atr", r["card"]["atr"])):
+        for name, data in (("device", device_descriptor(r["device"])), ("configuration", configuration_descriptor(r)),
+                           ("atr", r["card"]["atr"])):
             lines.append(f"static const uint8_t {name}_{n}[] = {{ {c_bytes(data)} }};")
-        strings = ", ".join(f'"{r["device"][k]}"' if r["device"][k] else "NULL"
-                            for k in ("manufacturer", "product", "serial"))
-        table.append(f'    {{ .name = "{r["file"]}", .firmware = "{r["firmware"]}", .device = device_{n}, .configuration = configuration_{n},\n'
-                     f"      .configuration_len = sizeof configuration_{n}, .strings = {{ NULL, {strings} }},\n"
-                     f'      .string_padding = {r["device"]["string_padding"]}, '
-                     f'.ccid_interface = {r["ccid"]["number"]}, .bulk_out = {endpoint(r, "bulk", 0)}, '
-                     f'.bulk_in = {endpoint(r, "bulk", 0x80)}, .interrupt_in = {endpoint(r, "interrupt", 0x80)},\n'
-                     f"      .atr = atr_{n}, .atr_len = sizeof atr_{n} }},")
-    return "\n".join(lines + ["", "const struct identity identities[] = {"] + table
-                     + ["};", "const size_t identity_count = sizeof identities / sizeof identities[0];", ""])
+    lines += ["", "const struct identity identities[] = {"] + [identity(n, r) for n, r in enumerate(readers)]
+    return "\n".join(lines + ["};", "const size_t identity_count = sizeof identities / sizeof identities[0];", ""])
 
 
 def plist(template, products):
@@ -260,6 +334,43 @@ def rules(template, group, products):
     return template.replace("@RULES@", "\n".join(lines))
 
 
+def what_works(generations):
+    """In a cell of the README's table; the generations of a product have the same quirks as far as the driver goes."""
+    first = generations[0]
+    if not first["driver"]:
+        return "not yet"
+    quirks = first["quirks"]
+    if quirks["abort_from"] is not None:
+        end = f'ended by Abort, from firmware {quirks["abort_from"] >> 8}.{quirks["abort_from"] & 0xFF} on'
+    else:
+        end = "ended by SET_CONFIGURATION" if quirks["set_configuration"] else "waited for"
+    levels = dict.fromkeys(LEVELS[level(r["ccid"])] for r in generations)
+    notes = [f'all APDUs ({", ".join(levels)} level)', f"a command that was given up is {end}"]
+    if any(r["quirks"]["touch_extension"] for r in generations):
+        notes.append("waits for a touch")
+    if any(r["quirks"]["keeps_pin_over_power_on"] for r in generations):
+        notes.append("power on alone does not forget a verified PIN")
+    return "; ".join(notes)
+
+
+def table(readers):
+    """One line a product, in the order of the identifiers."""
+    generations = {}
+    for reader in readers:
+        generations.setdefault(usb_id(reader), []).append(reader)
+    lines = ["| model | USB id | works |", "|---|---|---|"]
+    for (vendor, product), group in generations.items():
+        models_of_it = ", ".join(sorted({r["model"] for r in group}))
+        lines.append(f"| {models_of_it} | {vendor:04x}:{product:04x} | {what_works(group)} |")
+    return "\n".join(lines + [""])
+
+
+def check_readme(path, readers):
+    """The table stands in the file as it is generated, and no line of an older one after it."""
+    if f"\n\n{table(readers)}\n" not in f"\n\n{path.read_text(encoding='utf-8')}\n":
+        raise Mistake(f"{path}: the table of models is missing or stale: see `generate.py table`")
+
+
 def group_name(value):
     if not re.fullmatch(r"[A-Za-z0-9_-]*", value):
         raise argparse.ArgumentTypeError(f"{value!r} is no name of a group")
@@ -269,32 +380,40 @@ def group_name(value):
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in ("check", "models", "identities", "plist", "rules"):
+    for kind in ("check", "models", "identities", "plist", "rules", "table"):
         sub = kinds.add_parser(kind)
+        if kind == "check":
+            sub.add_argument("--readme", type=Path)
+        else:
+            sub.add_argument("out", type=Path)
         if kind == "rules":
             sub.add_argument("--group", type=group_name, default="")
-        if kind != "check":
-            sub.add_argument("out", type=Path)
         if kind in ("plist", "rules"):
             sub.add_argument("template", type=Path)
         sub.add_argument("file", nargs="+")
     return parser.parse_args()
 
 
+def result(arguments, readers):
+    if arguments.kind == "models":
+        return models(driver_products(readers))
+    if arguments.kind == "identities":
+        return identities(readers)
+    if arguments.kind == "table":
+        return table(readers)
+    template = arguments.template.read_text(encoding="utf-8")
+    if arguments.kind == "plist":
+        return plist(template, driver_products(readers))
+    return rules(template, arguments.group, driver_products(readers))
+
+
 def main():
     arguments = command_line()
-    readers, products = load_all(arguments.file)
-    if arguments.kind == "check":
-        return
-    if arguments.kind == "models":
-        result = models(products)
-    elif arguments.kind == "identities":
-        result = identities(readers)
-    elif arguments.kind == "plist":
-        result = plist(arguments.template.read_text(encoding="utf-8"), products)
-    else:
-        result = rules(arguments.template.read_text(encoding="utf-8"), arguments.group, products)
-    arguments.out.write_text(result, encoding="utf-8")
+    readers = load_all(arguments.file)
+    if arguments.kind != "check":
+        arguments.out.write_text(result(arguments, readers), encoding="utf-8")
+    elif arguments.readme:
+        check_readme(arguments.readme, readers)
 
 
 if __name__ == "__main__":

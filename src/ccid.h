@@ -61,6 +61,7 @@ enum ccid_status { /* bmCommandStatus, CCID 1.1 table 6.2-3 */
 struct ccid_answer {
     uint8_t type, slot, sequence;
     enum ccid_status status;
+    bool powered;      /* bmICCStatus: the card is present and active */
     uint8_t error;     /* bError: a code when CCID_FAILED, a multiplier of the waiting time when CCID_TIME_EXTENSION */
     uint8_t parameter; /* bChainParameter, bClockStatus */
     bool complete;     /* false: it says that it is longer than it is; data is what came */

@@ -27,10 +27,10 @@ static void drain_into(struct sink *sink, const uint8_t *bytes, size_t length)
 
 /* ---- one message each way ---- */
 
-static enum err refused(const struct ccid_answer *answer)
+static enum err refused(struct card *card, const struct ccid_answer *answer)
 {
     log_debug("the reader refused the message (code %02x)", answer->error);
-    return ERR_PROTOCOL;
+    return answer->powered ? ERR_PROTOCOL : card_give_up(card); /* it has lost its power, and all it knew */
 }
 
 static enum err send_part(struct card *card, struct vigil *vigil, enum chain chain, const uint8_t *data, size_t length,
@@ -42,7 +42,7 @@ static enum err send_part(struct card *card, struct vigil *vigil, enum chain cha
     const enum err err = exchange_run(card->exchange, &command, vigil, answer);
     if (err != ERR_NONE)
         return err;
-    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(answer);
+    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(card, answer);
 }
 
 /* ---- a whole answer ---- */

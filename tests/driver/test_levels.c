@@ -482,9 +482,18 @@ static void errors_come_as_slot_status_and_are_errors(void **state)
 {
     (void)state;
     struct bench *b = short_level();
-    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 81 41 00\n"), ERR_PROTOCOL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 81 40 00\n"), ERR_PROTOCOL);
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 90\n"), ERR_PROTOCOL);
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00\n"), ERR_PROTOCOL);
+    end(b);
+}
+
+static void a_card_that_has_lost_its_power_is_told_to_everybody(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 81 41 00\n"), ERR_CARD_RESET);
+    assert_int_equal(transmit(b, "00CA006E00", ""), ERR_NOT_POWERED);
     end(b);
 }
 
@@ -515,6 +524,7 @@ int main(void)
         TEST(secure_messaging_is_refused_rather_than_cut),
         TEST(an_extended_apdu_that_contradicts_itself_is_refused),
         TEST(errors_come_as_slot_status_and_are_errors),
+        TEST(a_card_that_has_lost_its_power_is_told_to_everybody),
     };
     return cmocka_run_group_tests_name("levels", tests, NULL, NULL);
 }

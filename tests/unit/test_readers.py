@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A mistake in a reader file is an error that names the file and the key, and what is generated cannot go wrong later."""
+"""A mistake in a reader file is an error that names file and key, and what is generated cannot go wrong later."""
 import plistlib
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -72,6 +73,9 @@ class Mistakes(Directory):
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = true"))
         self.refused("abort_from", GOOD + "\nabort_from = 0x12345\n")
         self.refused("set_configuration", GOOD + "\nset_configuration = 1\n")
+        self.refused("touch_extension", GOOD + "\ntouch_extension = 1\n")
+        self.refused("driver", "driver = 1\n" + GOOD)
+        self.refused("protocol", self.changed(r"^usb = .*$", "usb = 0x0110\nprotocol = 0x100"))
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 255"))
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 31"))
 
@@ -95,15 +99,51 @@ class Mistakes(Directory):
         self.refused("endpoints", self.changed(r'address = 0x02, type = "bulk"', 'address = 0x02, type = "interrupt"'))
         self.refused("type", self.changed(r'type = "bulk"', 'type = "isochronous"'))
 
+    def test_firmware_and_speed_are_words_that_are_known(self):
+        self.refused("firmware", self.changed(r"^firmware.*$", 'firmware = "windows"'))
+        self.refused("speed", 'speed = "super"\n' + GOOD)
+
+    def test_a_packet_at_full_speed_has_at_most_64_bytes(self):
+        big = self.changed(r'type = "bulk", size = 64', 'type = "bulk", size = 512')
+        self.refused("size", big)
+        self.assertEqual(run("check", self.reader('speed = "high"\n' + big)).returncode, 0)
+
+    def test_an_exchange_level_that_the_driver_does_not_know_is_refused(self):
+        self.refused("dwFeatures", self.changed("BA 04 01 00", "BA 04 00 00"))
+        self.refused("dwFeatures", self.changed("BA 04 01 00", "BA 04 03 00"))
+
+    def test_more_strings_have_an_index_of_their_own(self):
+        more = "max_power_ma = 100\n[device.strings]\n"
+        for index in ("3", "8", "x"):
+            self.refused("strings", self.changed(r"^max_power_ma.*$", f'{more}{index} = "a"'))
+        self.refused("strings", self.changed(r"^max_power_ma.*$", more + '4 = "a<b"'))
+        self.refused("strings", self.changed(r"^max_power_ma.*$", 'strings = "a"'))
+
+    def test_an_interface_names_a_string_that_there_is(self):
+        named = self.changed(r"^number = 1$", "number = 1\nstring = 4")
+        self.refused("interface.string", named)
+        path = self.reader(named.replace("max_power_ma = 100", 'strings = { 4 = "a" }'))
+        self.assertEqual(run("check", path).returncode, 0)
+
     def test_what_is_no_toml_is_said_to_be_so(self):
         self.refused("line", GOOD + "\nthis is no TOML\n")
 
-    def test_generations_of_one_product_agree_on_what_pcscd_sees(self):
-        self.reader(GOOD, "first.toml")
-        self.reader(self.changed(r'^name *= *"[^"]*"', 'name = "Another"'), "second.toml")
-        result = run("check", self.directory / "first.toml", self.directory / "second.toml")
-        self.assertNotEqual(result.returncode, 0)
-        self.assertIn("second.toml: name", result.stderr)
+    def test_generations_of_one_product_agree_on_what_pcscd_and_the_driver_see(self):
+        first = self.reader(GOOD, "first.toml")
+        for key, text in (("name", self.changed(r'^name *= *"[^"]*"', 'name = "Another"')),
+                          ("driver", "driver = false\n" + GOOD),
+                          ("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 32")),
+                          ("mute_answer", self.changed(r"^mute_answer.*$", "")),
+                          ("abort_from", GOOD + "\nabort_from = 0x0103\n"),
+                          ("set_configuration", GOOD + "\nset_configuration = true\n")):
+            result = run("check", first, self.reader(text, "second.toml"))
+            self.assertNotEqual(result.returncode, 0, key)
+            self.assertIn(f"second.toml: {key}", result.stderr)
+
+    def test_generations_of_one_product_may_differ_in_what_the_driver_does_not_see(self):
+        first = self.reader(GOOD, "first.toml")
+        second = self.reader(GOOD + "\ntouch_extension = true\nkeeps_pin_over_power_on = true\n", "second.toml")
+        self.assertEqual(run("check", first, second).returncode, 0)
 
     def test_a_file_that_is_not_there_is_named(self):
         result = run("check", self.directory / "none.toml")
@@ -170,15 +210,147 @@ class Rules(Directory):
         self.assertRegex(rules, r'(?m)^ATTR\{idVendor\}=="20a0", ATTR\{idProduct\}=="4108", GROUP="pcscd"$')
 
     def test_a_group_that_is_no_name_is_refused(self):
-        result = run("rules", '--group=x", RUN+="/bin/sh', self.directory / "out", TOP / "udev/70-ifd-nitrokey.rules.in",
-                     *READERS)
+        result = run("rules", '--group=x", RUN+="/bin/sh', self.directory / "out",
+                     TOP / "udev/70-ifd-nitrokey.rules.in", *READERS)
         self.assertNotEqual(result.returncode, 0)
+
+
+class KeptOut(Directory):
+    """driver = false: a virtual key, and nothing that pcscd, udev or the driver would see."""
+
+    def setUp(self):
+        super().setUp()
+        other = (GOOD.replace("product_id = 0x4108", "product_id = 0x4999")
+                 .replace("Nitrokey Nitrokey Pro", "Another Key"))
+        self.readers = [TOP / "readers/nitrokey-pro-2.toml", self.reader("driver = false\n" + other, "other.toml")]
+
+    def test_the_driver_pcscd_and_udev_do_not_know_it(self):
+        for kind, template in (("models", []), ("plist", [TOP / "src/Info.plist.in"]),
+                               ("rules", [TOP / "udev/70-ifd-nitrokey.rules.in"])):
+            text = self.generated(kind, *template, readers=self.readers)
+            self.assertNotIn("4999", text, kind)
+            self.assertNotIn("Another Key", text, kind)
+            self.assertIn("4108", text, kind)
+
+    def test_there_is_a_virtual_key(self):
+        self.assertIn('.name = "other"', self.generated("identities", readers=self.readers))
+
+    def test_the_table_says_so(self):
+        self.assertIn("| 20a0:4999 | not yet |", self.generated("table", readers=self.readers))
+
+    def test_each_file_that_is_kept_out_says_why(self):
+        for path in READERS:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if line.startswith("driver"):
+                    self.assertRegex(line, r"^driver = false +# \S+", path.name)
+
+
+class Readme(Directory):
+    def setUp(self):
+        super().setUp()
+        self.table = self.generated("table")
+        self.readme = self.directory / "README.md"
+
+    def check(self, text):
+        self.readme.write_text(text, encoding="utf-8")
+        return run("check", "--readme", self.readme, *READERS)
+
+    def refused(self, text):
+        result = self.check(text)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("README.md: the table of models is missing or stale", result.stderr)
+
+    def test_the_table_is_found_wherever_it_stands(self):
+        for text in (self.table, f"# Title\n\n{self.table}\n## More\n", f"Text\n\n{self.table}"):
+            self.assertEqual(self.check(text).returncode, 0, text)
+
+    def test_a_table_that_is_missing_or_stale_is_refused(self):
+        lines = self.table.splitlines(keepends=True)
+        self.refused("# Title\n")
+        self.refused("".join(lines[:-1]))
+        self.refused(self.table.replace("Nitrokey Pro 2", "Nitrokey Pro 3"))
+        self.refused(self.table + "| a key that is gone | 20a0:0001 | all APDUs |\n")
+        self.refused("a line that belongs to it\n" + self.table)
+
+    def test_there_is_one_line_for_each_product(self):
+        lines = self.table.splitlines()[2:]
+        self.assertEqual(len(lines), len({line.split("|")[2] for line in lines}))
+        self.assertEqual(sum("Nitrokey Pro, Nitrokey Pro 2 | 20a0:4108" in line for line in lines), 1)
+
+    def test_a_readme_that_is_not_there_is_named(self):
+        result = run("check", "--readme", self.directory / "none.md", *READERS)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("none.md", result.stderr)
+        self.assertNotIn("Traceback", result.stderr)
+
+
+class Names(unittest.TestCase):
+    def test_each_product_has_the_name_that_users_know_from_libccid(self):
+        names = {(r["device"]["vendor_id"], r["device"]["product_id"]): r["name"]
+                 for r in (tomllib.loads(path.read_text(encoding="utf-8")) for path in READERS)}
+        self.assertEqual(names, {
+            (0x20a0, 0x4107): "German Privacy Foundation Crypto Stick v1.2", (0x20a0, 0x4108): "Nitrokey Nitrokey Pro",
+            (0x20a0, 0x4109): "Nitrokey Nitrokey Storage", (0x20a0, 0x4211): "Nitrokey Nitrokey Start",
+            (0x20a0, 0x4230): "Nitrokey Nitrokey HSM", (0x20a0, 0x42b2): "Nitrokey Nitrokey 3",
+            (0x20a0, 0x42f3): "Nitrokey Nitrokey Passkey", (0x316d, 0x4c4b): "Purism, SPC Librem Key",
+            (0x234b, 0x0000): "Free Software Initiative of Japan Gnuk"})
 
 
 class Tables(Directory):
     def test_the_same_files_give_the_same_text(self):
-        for kind in ("models", "identities"):
+        for kind in ("models", "identities", "table"):
             self.assertEqual(self.generated(kind), self.generated(kind, readers=READERS[::-1]))
+
+    def test_the_driver_is_told_its_quirks(self):
+        text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\n"
+        models = self.generated("models", readers=[self.reader(text)])
+        for field in (".ifsd = 254", ".has_abort = true", ".abort_from = 0x0103", ".set_configuration = true",
+                      ".mute_answer = { 0xa5, 0xa5 }", ".mute_answer_len = 2", ".has_mute_answer = true"):
+            self.assertIn(field, models)
+
+    def test_a_model_without_quirks_has_none(self):
+        models = self.generated("models", readers=[self.reader(GOOD.partition("[quirks]")[0])])
+        for field in (".ifsd = 32", ".has_abort = false", ".set_configuration = false", ".has_mute_answer = false"):
+            self.assertIn(field, models)
+
+
+class Identities(Directory):
+    def setUp(self):
+        super().setUp()
+        self.text = self.generated("identities")
+
+    def identity(self, name):
+        """What the generated C says of this virtual key, and its descriptors by name."""
+        entries = re.findall(r"^    \{ (.*?) \},$", self.text, re.DOTALL | re.MULTILINE)
+        n, entry = next((n, e) for n, e in enumerate(entries) if e.startswith(f'.name = "{name}"'))
+        arrays = re.findall(rf"^static const uint8_t (\w+)_{n}\[\] = \{{ (.*) \}};$", self.text, re.MULTILINE)
+        return entry, {key: bytes(int(byte, 16) for byte in data.split(",")) for key, data in arrays}
+
+    def test_the_total_length_is_wrong_only_where_the_firmwares_is(self):
+        for path in READERS:
+            configuration = self.identity(path.stem)[1]["configuration"]
+            extra = 25 if path.stem == "nitrokey-hsm-first" else 0
+            self.assertEqual(int.from_bytes(configuration[2:4], "little"), len(configuration) + extra, path.name)
+
+    def test_configurations_are_as_long_as_the_firmwares(self):
+        for name, length in (("nitrokey-pro-2", 118), ("nitrokey-hsm-2", 93), ("nitrokey-storage-fs", 141),
+                             ("nitrokey-storage-hs-48", 141), ("nitrokey-start-rtm13", 93), ("gnuk", 93)):
+            self.assertEqual(len(self.identity(name)[1]["configuration"]), length, name)
+
+    def test_class_of_the_device_and_strings_go_into_the_descriptors(self):
+        text, descriptors = self.identity("nitrokey-3")
+        self.assertEqual(descriptors["device"][4:7], b"\xef\x02\x01")
+        self.assertEqual(descriptors["device"][14:17], b"\x01\x02\x00")  # no serial number
+        self.assertEqual(descriptors["configuration"][9 + 8], 4)  # iInterface of the first interface
+        self.assertIn('{ NULL, "Nitrokey", "Nitrokey 3", NULL, "CCID/ICCD Interface", NULL, NULL, NULL }', text)
+
+    def test_a_key_without_an_interrupt_endpoint_has_none(self):
+        for name in ("nitrokey-3", "nitrokey-passkey", "nitrokey-start-rtm1", "gnuk-old"):
+            self.assertIn(".interrupt_in = 0 ", self.identity(name)[0].replace(",", " "), name)
+
+    def test_the_speed_is_told(self):
+        self.assertIn(".high_speed = true", self.identity("nitrokey-storage-hs-48")[0])
+        self.assertIn(".high_speed = false", self.identity("nitrokey-storage-fs")[0])
 
 
 class Tap(unittest.TestResult):

@@ -53,9 +53,9 @@ static bool print_memory(FILE *file, struct card_memory *memory)
         print_hex(file, memory->pin[i].value, memory->pin[i].length);
     }
     unsigned occurrence = 0;
-    for (size_t i = 0; i < CARD_OBJECTS; i++) {
-        const uint16_t tag = memory->object[i].rule->tag;
-        occurrence = i > 0 && tag == memory->object[i - 1].rule->tag ? occurrence + 1 : 0;
+    for (size_t i = 0; i < memory->objects; i++) {
+        const uint16_t tag = memory->object[i].rule.tag;
+        occurrence = i > 0 && tag == memory->object[i - 1].rule.tag ? occurrence + 1 : 0;
         fprintf(file, "object %u %u ", tag, occurrence);
         print_hex(file, memory->object[i].bytes, memory->object[i].length);
     }
@@ -129,7 +129,7 @@ static bool load_object(struct card_memory *memory, unsigned tag, unsigned occur
     if (tag > 0xffff)
         return false;
     struct card_object *object = card_memory_occurrence(memory, (uint16_t)tag, occurrence);
-    return object && card_memory_store(object, bytes, length);
+    return object && card_memory_store(memory, object, bytes, length);
 }
 
 static bool load_flag(bool *flag, unsigned number)
@@ -147,8 +147,8 @@ static bool load_signatures(struct card_memory *memory, unsigned number)
 static bool keys_fit_attributes(struct card_memory *memory)
 {
     for (enum card_key_id id = KEY_SIGNATURE; id < KEY_COUNT; id++) {
-        const EVP_PKEY *key = memory->key[id];
-        if (key && (!EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) != (int)card_memory_key_bits(memory, id)))
+        const struct card_algorithm algorithm = card_memory_algorithm(memory, id);
+        if (memory->key[id] && !card_algorithm_fits(&algorithm, memory->key[id]))
             return false;
     }
     return true;

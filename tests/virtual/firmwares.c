@@ -2,6 +2,7 @@
 /* firmwares.c - the firmware that belongs to an identity. */
 #include "firmwares.h"
 #include <string.h>
+#include "gnuk.h"
 #include "pro.h"
 #include "storage.h"
 
@@ -23,10 +24,17 @@ static struct device *new_storage(const struct identity *identity, struct icc *i
     return storage_new(identity, icc, &storage);
 }
 
+static struct device *new_gnuk(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
+{
+    (void)options; /* it does not give up, and nothing old is in its endpoint */
+    return gnuk_new(identity, icc);
+}
+
 static const struct {
     const char *name;
     struct device *(*make)(const struct identity *identity, struct icc *icc, const struct firmware_options *options);
 } FIRMWARES[] = {
+    { "gnuk", new_gnuk },
     { "pro", new_pro },
     { "storage", new_storage },
 };

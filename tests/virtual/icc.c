@@ -35,10 +35,12 @@ struct icc {
     int64_t now_us;
     /* the command under way; nobody's: T=1 forgot it, so its answer is dropped and a next command waits for its end */
     struct icc_timing timing;
-    bool busy, nobodys;
+    bool busy, nobodys, whole; /* whole: the answer goes to icc_take_answer(), not to T=1 */
     int64_t begun_us, look_us, wtx_us; /* look_us: when the work may be done; wtx_us: the next S(WTX request) */
     uint8_t command[OPENPGP_COMMAND_MAX];
     size_t command_len;
+    uint8_t answer[OPENPGP_ANSWER_MAX]; /* of a whole APDU */
+    size_t answer_len;
     /* a block is on offer */
     bool speaking;
     int64_t speaks_us;
@@ -150,7 +152,11 @@ static bool end(struct icc *icc)
                       (uint16_t)(answer[length - 2] << 8 | answer[length - 1]), length - 2);
     OPENSSL_cleanse(icc->command, icc->command_len);
     icc->busy = false;
-    deliver(icc, answer, length);
+    if (icc->whole) {
+        memcpy(icc->answer, answer, length);
+        icc->answer_len = length;
+    } else
+        deliver(icc, answer, length);
     OPENSSL_cleanse(answer, length);
     return true;
 }
@@ -178,7 +184,9 @@ static void lose_power(struct icc *icc)
     if (icc->busy)
         apdu_log_abandoned(icc->log, icc->now_us, icc->command, icc->command_len);
     OPENSSL_cleanse(icc->command, sizeof icc->command);
-    icc->busy = icc->nobodys = icc->speaking = icc->powered = false;
+    OPENSSL_cleanse(icc->answer, sizeof icc->answer);
+    icc->answer_len = 0;
+    icc->busy = icc->nobodys = icc->whole = icc->speaking = icc->powered = false;
     openpgp_reset(icc->application);
     t1_card_reset(&icc->t1);
 }
@@ -302,6 +310,35 @@ size_t icc_speak(struct icc *icc, int64_t now_us, uint8_t *bytes, size_t capacit
         return icc->t1.out_len;
     icc->corrupt--;
     return corrupted(icc, bytes, icc->t1.out_len);
+}
+
+/* ---- whole APDUs ---- */
+
+void icc_execute(struct icc *icc, int64_t now_us, const uint8_t *apdu, size_t length)
+{
+    catch_up(icc, now_us);
+    icc->whole = true;
+    memcpy(icc->t1.command, apdu, length);
+    icc->t1.command_len = length;
+    begin(icc);
+    OPENSSL_cleanse(icc->t1.command, length);
+}
+
+int64_t icc_answer_at(const struct icc *icc)
+{
+    return icc->busy && !icc->mute ? icc->look_us : ICC_NEVER;
+}
+
+size_t icc_take_answer(struct icc *icc, int64_t now_us, uint8_t *answer, size_t capacity)
+{
+    catch_up(icc, now_us);
+    const size_t length = icc->answer_len;
+    if (icc->busy || icc->mute || length > capacity)
+        return 0;
+    memcpy(answer, icc->answer, length);
+    OPENSSL_cleanse(icc->answer, length);
+    icc->answer_len = 0;
+    return length;
 }
 
 /* ---- faults ---- */

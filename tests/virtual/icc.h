@@ -56,6 +56,15 @@ int64_t icc_speaks_at(const struct icc *icc);
  * repeat them when an R-block asks). capacity at least 260. */
 size_t icc_speak(struct icc *icc, int64_t now_us, uint8_t *bytes, size_t capacity);
 
+/* ---- the same chip in a key whose firmware is the application: whole APDUs, without T=1 ---- */
+
+/* Begins to execute an APDU of 4 ... OPENPGP_COMMAND_MAX bytes; not while another one runs. */
+void icc_execute(struct icc *icc, int64_t now_us, const uint8_t *apdu, size_t length);
+/* When its answer is due, or in real time when to look again; ICC_NEVER: none runs. */
+int64_t icc_answer_at(const struct icc *icc);
+/* Takes the answer, data and status word, if it is due; 0: not yet, or none runs. */
+size_t icc_take_answer(struct icc *icc, int64_t now_us, uint8_t *answer, size_t capacity);
+
 /* ---- faults on request ---- */
 void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t count); /* for the generations to come */
 void icc_set_mute(struct icc *icc, bool mute);            /* hears and answers nothing until switched off; reset: no ATR */

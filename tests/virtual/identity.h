@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* identity.h - who a virtual key says it is: descriptors, strings and ATR, generated from readers/. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 struct identity {
-    const char *firmware;          /* "pro", "storage" */
+    const char *firmware;          /* "pro", "storage", "gnuk", "nk3" */
     const char *name;              /* the name of the file in readers/: "nitrokey-pro-2" */
+    bool high_speed;               /* 480 Mbit/s; otherwise full speed, 12 Mbit/s */
     const uint8_t *device;         /* device descriptor, 18 bytes */
     const uint8_t *configuration;  /* configuration descriptor with all that follows it */
     size_t configuration_len;

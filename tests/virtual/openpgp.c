@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * openpgp.c - the application on the card: an OpenPGP card 3.4 with RSA keys.
+ * openpgp.c - the application on the card: an OpenPGP card.
  *
  * An APDU is taken apart, a chain of them put together, its command executed at once or, where a private key computes,
  * begun in a thread; the answer is cut to what the command asked for, the rest waits for GET RESPONSE.
@@ -17,12 +17,18 @@
 
 struct openpgp *openpgp_new(const char *state_path)
 {
+    return openpgp_new_profile(state_path, NULL);
+}
+
+struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp_profile *profile)
+{
     struct openpgp *card = calloc(1, sizeof *card);
     if (!card)
         return NULL;
     card->data = (struct tlv_writer){ .bytes = card->data_bytes, .size = sizeof card->data_bytes - 2 };
+    card->profile = profile ? profile : &openpgp_card_3_4;
     card->state_path = state_path ? strdup(state_path) : NULL;
-    if ((state_path && !card->state_path) || !card_memory_format(&card->memory) ||
+    if ((state_path && !card->state_path) || !card_memory_format(&card->memory, card->profile) ||
         (state_path && !card_state_load(state_path, &card->memory))) {
         openpgp_free(card);
         return NULL;
@@ -41,6 +47,7 @@ void openpgp_reset(struct openpgp *card)
 {
     card_job_cancel(card->job);
     card->job = NULL;
+    card->waits_for_touch = false;
     memset(card->verified, 0, sizeof card->verified);
     card->certificate = 0;
     OPENSSL_cleanse(card->command, sizeof card->command);
@@ -90,7 +97,7 @@ static uint16_t select_application(struct openpgp *card, const struct command *c
     if (command->p1 != 0x04 || (command->p2 != 0x00 && command->p2 != 0x0c))
         return SW_WRONG_P1_P2;
     if (command->length < rid_and_application || command->length > OPENPGP_AID_LENGTH ||
-        memcmp(command->data, OPENPGP_AID, command->length) != 0)
+        memcmp(command->data, card->profile->aid, command->length) != 0)
         return SW_NO_FILE;
     card->certificate = 0;
     return card->memory.terminated ? SW_TERMINATED : SW_OK;
@@ -99,9 +106,10 @@ static uint16_t select_application(struct openpgp *card, const struct command *c
 static uint16_t get_challenge(struct openpgp *card, const struct command *command)
 {
     uint8_t random[256];
+    const size_t most = (size_t)card->profile->capabilities[2] << 8 | card->profile->capabilities[3];
     if (command->p1 != 0x00 || command->p2 != 0x00)
         return SW_WRONG_P1_P2;
-    if (command->expected == 0 || command->expected > 255)
+    if (command->expected == 0 || command->expected > most)
         return SW_WRONG_LENGTH;
     if (RAND_bytes(random, (int)command->expected) <= 0)
         return SW_CONDITIONS;
@@ -127,7 +135,7 @@ static uint16_t activate(struct openpgp *card, const struct command *command)
         return SW_WRONG_P1_P2;
     if (!card->memory.terminated)
         return SW_OK;
-    if (!card_memory_format(&card->memory))
+    if (!card_memory_format(&card->memory, card->profile))
         return SW_NO_MEMORY;
     memset(card->verified, 0, sizeof card->verified);
     openpgp_save(card);
@@ -157,6 +165,8 @@ static const struct {
 
 static uint16_t execute(struct openpgp *card, const struct command *command)
 {
+    if (card->profile->no_application)
+        return SW_NO_FILE;
     if ((command->cla & ~CLA_CHAIN) != 0)
         return SW_NO_CLASS;
     for (size_t i = 0; i < sizeof INSTRUCTIONS / sizeof INSTRUCTIONS[0]; i++)
@@ -178,7 +188,7 @@ static uint16_t join_chain(struct openpgp *card, struct command *command)
     if (memcmp(card->chain_header, header, sizeof header) != 0)
         card->chain_len = 0;
     memcpy(card->chain_header, header, sizeof header);
-    if (command->length > sizeof card->command - card->chain_len) {
+    if (command->length > card->profile->command_max - card->chain_len) {
         card->chain_len = 0;
         return SW_WRONG_LENGTH;
     }
@@ -227,6 +237,7 @@ bool openpgp_done(struct openpgp *card)
 
 size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity)
 {
+    openpgp_touch_timeout(card);
     if (card->job)
         card->status_word = openpgp_end_job(card);
     const size_t left = card->data.length - card->delivered, room = capacity - 2;

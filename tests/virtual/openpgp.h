@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * openpgp.h - the application on the card: an OpenPGP card 3.4 with real RSA keys. It takes whole APDUs and
- * gives whole answers; blocks, clocks and waiting are its caller's business.
+ * openpgp.h - the application on the card: an OpenPGP card with real keys. It takes whole APDUs and gives whole
+ * answers; blocks, clocks and waiting are its caller's business.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest answer it gives, status word included; the longest command it takes. */
-#define OPENPGP_ANSWER_MAX 4096
-#define OPENPGP_COMMAND_MAX 4096
+/* The longest answer it gives, status word included; the longest command it takes. 7609 (1DB9) bytes are what
+ * the Nitrokey 3 says it can do. */
+#define OPENPGP_ANSWER_MAX 7611
+#define OPENPGP_COMMAND_MAX 7680
 
 struct openpgp;
+struct openpgp_profile; /* openpgp_profile.h */
 
 /* Makes a card as it leaves the factory, or as state_path says (NULL = in memory only; the file need not exist
  * yet). NULL with a message on stderr on failure, also for a state file that is nonsense. */
+struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp_profile *profile);
+/* The same, an OpenPGP card 3.4. */
 struct openpgp *openpgp_new(const char *state_path);
 void openpgp_free(struct openpgp *card);
 
@@ -29,10 +33,17 @@ enum openpgp_effort { OPENPGP_QUICK, OPENPGP_PRIVATE_KEY, OPENPGP_GENERATE };
  * The computation of a slow one runs in a thread. One command at a time. */
 enum openpgp_effort openpgp_begin(struct openpgp *card, const uint8_t *command, size_t length);
 
+/* Whether the command under way waits for somebody to touch the key; it does not compute meanwhile, and is not done.
+ * How long it may wait is the caller's business. */
+bool openpgp_waits_for_touch(const struct openpgp *card);
+void openpgp_touch(struct openpgp *card);         /* it goes on; nothing happens if it does not wait */
+void openpgp_touch_timeout(struct openpgp *card); /* it is refused; nothing happens if it does not wait */
+
 /* Whether the answer is there. */
 bool openpgp_done(struct openpgp *card);
 
-/* Waits for the answer and takes it: data and status word, at least 2 bytes. capacity at least OPENPGP_ANSWER_MAX. */
+/* Waits for the answer and takes it: data and status word, at least 2 bytes. capacity at least OPENPGP_ANSWER_MAX.
+ * A touch that did not come until now comes too late. */
 size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity);
 
 /* Tries left: user PIN, resetting code, admin PIN. */

@@ -6,6 +6,7 @@
 #include "card_memory.h"
 #include "command.h"
 #include "openpgp.h"
+#include "openpgp_profile.h"
 #include "tlv.h"
 
 #define SW_OK 0x9000
@@ -25,10 +26,12 @@
 enum openpgp_verified { VERIFIED_81, VERIFIED_82, VERIFIED_83, VERIFIED_COUNT };
 
 struct openpgp {
+    const struct openpgp_profile *profile;
     struct card_memory memory;
     char *state_path;
     bool verified[VERIFIED_COUNT];
     struct card_job *job; /* of the command under way */
+    bool waits_for_touch; /* before that begins */
     enum card_job_kind job_kind;
     enum card_key_id job_key;
     unsigned certificate; /* occurrence of 7F21 that SELECT DATA chose */
@@ -41,17 +44,16 @@ struct openpgp {
     uint8_t chain_header[3]; /* INS P1 P2 that they have in common */
 };
 
-#define OPENPGP_AID_LENGTH 16
-extern const uint8_t OPENPGP_AID[OPENPGP_AID_LENGTH];
-
 /* Writes the state file, if there is one. */
 void openpgp_save(struct openpgp *card);
 bool openpgp_allowed(const struct openpgp *card, enum card_access access);
 
-/* openpgp_data.c: SELECT DATA, GET DATA, PUT DATA, key import */
+/* openpgp_data.c */
 uint16_t openpgp_select_data(struct openpgp *card, const struct command *command);
 uint16_t openpgp_get_data(struct openpgp *card, const struct command *command);
 uint16_t openpgp_put_data(struct openpgp *card, const struct command *command);
+
+/* openpgp_import.c */
 uint16_t openpgp_import(struct openpgp *card, const struct command *command);
 
 /* openpgp_pins.c */

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* openpgp_data.c - SELECT DATA, GET DATA, PUT DATA and key import (OpenPGP card 3.4 §4.4, §7.2.5 ... §7.2.8). */
+/* openpgp_data.c - SELECT DATA, GET DATA and PUT DATA (OpenPGP card 3.4 §4.4, §7.2.5 ... §7.2.8). */
 #include <string.h>
 #include <openssl/crypto.h>
 #include "openpgp_card.h"
 
-const uint8_t OPENPGP_AID[OPENPGP_AID_LENGTH] = {
-    0xd2, 0x76, 0x00, 0x01, 0x24, 0x01, 0x03, 0x04, /* OpenPGP card 3.4 */
-    0x00, 0x05,                                     /* manufacturer */
-    0x12, 0x34, 0x56, 0x78, 0x00, 0x00,             /* serial number */
-};
-/* GET CHALLENGE, key import, PW status changeable, private objects, algorithm attributes changeable; no secure
- * messaging; lengths of challenge, certificate and other objects; no PIN block 2, no MSE. */
-static const uint8_t EXTENDED_CAPABILITIES[] = { 0x7c, 0x00, 0x00, 0xff, 0x06, 0x00, 0x06, 0x00, 0x00, 0x00 };
-static const uint8_t EXTENDED_LENGTH[] = { 0x02, 0x02, 0x08, 0x00, 0x02, 0x02, 0x08, 0x00 };
-static const uint8_t FEATURES[] = { 0x81, 0x01, 0x00 }; /* no button, no keypad, no display */
-
 /* ---- objects that are made on the fly ---- */
+
+/* Some objects came with version 3, or with a button. */
+static bool has(const struct openpgp *card, uint16_t tag)
+{
+    const struct openpgp_profile *const profile = card->profile;
+    switch (tag) {
+    case 0x7f66: return profile->extended_length != 0;
+    case 0x7f74: return profile->button || openpgp_is_version_3(profile);
+    case 0xde: return openpgp_is_version_3(profile);
+    case 0xfa: return profile->curves != 0 || openpgp_is_version_3(profile);
+    default: return true;
+    }
+}
 
 static void put_stored(struct openpgp *card, struct tlv_writer *writer, uint16_t tag)
 {
@@ -44,8 +46,10 @@ static void append_pin_status(struct openpgp *card, struct tlv_writer *writer)
 static void append_historical_bytes(struct openpgp *card, struct tlv_writer *writer)
 {
     const uint8_t life_cycle = card->memory.terminated ? 0x03 : 0x05;
-    const uint8_t bytes[] = { 0x00, 0x31, 0xf5, 0x73, 0xc0, 0x01, 0x60, life_cycle, 0x90, 0x00 };
-    tlv_append(writer, bytes, sizeof bytes);
+    const uint8_t *const bytes = card->profile->historical_bytes;
+    tlv_append(writer, bytes, 7);
+    tlv_append(writer, &life_cycle, 1);
+    tlv_append(writer, bytes + 8, 2);
 }
 
 static void append_key_information(struct openpgp *card, struct tlv_writer *writer)
@@ -56,13 +60,32 @@ static void append_key_information(struct openpgp *card, struct tlv_writer *writ
     }
 }
 
-static void append_algorithms(struct tlv_writer *writer)
+static void append_algorithms(const struct openpgp *card, struct tlv_writer *writer)
 {
-    for (uint16_t tag = 0xc1; tag <= 0xc3; tag++)
-        for (uint16_t bits = 2048; bits <= 4096; bits = (uint16_t)(bits + 1024)) {
-            const uint8_t rsa[] = { 0x01, (uint8_t)(bits >> 8), (uint8_t)bits, 0x00, 0x20, 0x00 };
-            tlv_put(writer, tag, rsa, sizeof rsa);
+    uint8_t attributes[CARD_ATTRIBUTES_MAX];
+    struct card_algorithm algorithm;
+    for (enum card_key_id id = KEY_SIGNATURE; id < KEY_COUNT; id++)
+        for (size_t i = 0; openpgp_algorithm(card->profile, i, &algorithm); i++) {
+            const size_t length = card_algorithm_write(id, &algorithm, attributes);
+            if (length > 0)
+                tlv_put(writer, (uint16_t)(0xc1 + id), attributes, length);
         }
+}
+
+/* The longest command and answer, with all that belongs to an APDU. */
+static void append_extended_length(const struct openpgp *card, struct tlv_writer *writer)
+{
+    const uint16_t most = card->profile->extended_length;
+    const uint8_t length[] = { (uint8_t)(most >> 8), (uint8_t)most };
+    tlv_put(writer, 0x02, length, sizeof length);
+    tlv_put(writer, 0x02, length, sizeof length);
+}
+
+/* A button, perhaps; no keypad, no display. */
+static void append_features(const struct openpgp *card, struct tlv_writer *writer)
+{
+    const uint8_t features = card->profile->button ? 0x20 : 0x00;
+    tlv_put(writer, 0x81, &features, 1);
 }
 
 static void append_signatures(struct openpgp *card, struct tlv_writer *writer)
@@ -74,12 +97,14 @@ static void append_signatures(struct openpgp *card, struct tlv_writer *writer)
 
 static bool append_computed(struct openpgp *card, struct tlv_writer *writer, uint16_t tag);
 
-static void put_computed(struct openpgp *card, struct tlv_writer *writer, uint16_t tag)
+static bool put_computed(struct openpgp *card, struct tlv_writer *writer, uint16_t tag)
 {
     uint8_t bytes[512];
     struct tlv_writer value = { .bytes = bytes, .size = sizeof bytes };
-    append_computed(card, &value, tag);
+    if (!append_computed(card, &value, tag))
+        return false;
     tlv_put(writer, tag, bytes, value.length);
+    return true;
 }
 
 static void append_discretionary(struct openpgp *card, struct tlv_writer *writer)
@@ -91,6 +116,8 @@ static void append_discretionary(struct openpgp *card, struct tlv_writer *writer
         put_computed(card, writer, tag);
     put_computed(card, writer, 0xcd);
     put_computed(card, writer, 0xde);
+    for (uint16_t tag = 0xd6; tag <= 0xd8 && card->profile->button; tag++)
+        put_stored(card, writer, tag);
 }
 
 static void append_application(struct openpgp *card, struct tlv_writer *writer)
@@ -112,23 +139,26 @@ static void append_holder(struct openpgp *card, struct tlv_writer *writer)
 /* The value of an object that is not stored as it is; false: there is no such object. */
 static bool append_computed(struct openpgp *card, struct tlv_writer *writer, uint16_t tag)
 {
+    const struct openpgp_profile *const profile = card->profile;
+    if (!has(card, tag))
+        return false;
     switch (tag) {
-    case 0x4f: return tlv_append(writer, OPENPGP_AID, OPENPGP_AID_LENGTH), true;
+    case 0x4f: return tlv_append(writer, profile->aid, sizeof profile->aid), true;
     case 0x5f52: return append_historical_bytes(card, writer), true;
     case 0x65: return append_holder(card, writer), true;
     case 0x6e: return append_application(card, writer), true;
     case 0x73: return append_discretionary(card, writer), true;
-    case 0x7a: return put_computed(card, writer, 0x93), true;
-    case 0x7f66: return tlv_append(writer, EXTENDED_LENGTH, sizeof EXTENDED_LENGTH), true;
-    case 0x7f74: return tlv_append(writer, FEATURES, sizeof FEATURES), true;
+    case 0x7a: return put_computed(card, writer, 0x93);
+    case 0x7f66: return append_extended_length(card, writer), true;
+    case 0x7f74: return append_features(card, writer), true;
     case 0x93: return append_signatures(card, writer), true;
-    case 0xc0: return tlv_append(writer, EXTENDED_CAPABILITIES, sizeof EXTENDED_CAPABILITIES), true;
+    case 0xc0: return tlv_append(writer, profile->capabilities, sizeof profile->capabilities), true;
     case 0xc4: return append_pin_status(card, writer), true;
     case 0xc5: return append_row(card, writer, 0xc7, 3), true;
     case 0xc6: return append_row(card, writer, 0xca, 3), true;
     case 0xcd: return append_row(card, writer, 0xce, 3), true;
     case 0xde: return append_key_information(card, writer), true;
-    case 0xfa: return append_algorithms(writer), true;
+    case 0xfa: return append_algorithms(card, writer), true;
     default: return false;
     }
 }
@@ -145,6 +175,8 @@ static struct card_object *addressed(struct openpgp *card, uint16_t tag)
 uint16_t openpgp_select_data(struct openpgp *card, const struct command *command)
 {
     struct tlv_view template, tags;
+    if (!openpgp_is_version_3(card->profile))
+        return SW_NO_INSTRUCTION;
     if (command->p2 != 0x04)
         return SW_WRONG_P1_P2;
     if (!tlv_find((struct tlv_view){ command->data, command->length }, 0x60, &template) ||
@@ -170,16 +202,14 @@ uint16_t openpgp_get_data(struct openpgp *card, const struct command *command)
     const uint16_t tag = (uint16_t)(command->p1 << 8 | command->p2);
     if (command->length > 0)
         return SW_WRONG_LENGTH;
-    if (comes_with_tag(tag)) {
-        put_computed(card, &card->data, tag);
-        return SW_OK;
-    }
+    if (comes_with_tag(tag))
+        return put_computed(card, &card->data, tag) ? SW_OK : SW_NO_REFERENCE;
     if (append_computed(card, &card->data, tag))
         return SW_OK;
     const struct card_object *object = addressed(card, tag);
     if (!object)
         return SW_NO_REFERENCE;
-    if (!openpgp_allowed(card, object->rule->read))
+    if (!openpgp_allowed(card, object->rule.read))
         return SW_SECURITY_STATUS;
     tlv_append(&card->data, object->bytes, object->length);
     return SW_OK;
@@ -206,18 +236,39 @@ static uint16_t put_resetting_code(struct openpgp *card, const struct command *c
     return SW_OK;
 }
 
+/* The initial hashes are the new PINs. With keys it is refused: the factory's PINs would open them. */
+static uint16_t put_kdf(struct openpgp *card, struct card_object *object, const struct command *command)
+{
+    static const uint8_t OFF[] = { 0x81, 0x01, 0x00 };
+    const uint8_t *const bytes = command->length > 0 ? command->data : OFF;
+    for (enum card_key_id id = KEY_SIGNATURE; id < KEY_COUNT; id++)
+        if (card->memory.key[id])
+            return SW_CONDITIONS;
+    if (!card_memory_store(&card->memory, object, bytes, command->length > 0 ? command->length : sizeof OFF))
+        return SW_NO_MEMORY;
+    card_memory_reset_pins(&card->memory);
+    memset(card->verified, 0, sizeof card->verified);
+    return SW_OK;
+}
+
 static uint16_t put_object(struct openpgp *card, struct card_object *object, const struct command *command)
 {
-    if (command->length < object->rule->least || command->length > object->rule->most)
+    const uint16_t tag = object->rule.tag;
+    if (command->length < object->rule.least || command->length > object->rule.most)
         return SW_WRONG_LENGTH;
-    if (!card_memory_acceptable(object, command->data, command->length))
+    if (!card_memory_acceptable(&card->memory, object, command->data, command->length))
         return SW_WRONG_DATA;
-    const bool changed = object->rule->tag >= 0xc1 && object->rule->tag <= 0xc3 &&
-                         memcmp(object->bytes, command->data, command->length) != 0;
-    if (!card_memory_store(object, command->data, command->length))
+    if (tag == 0xf9)
+        return put_kdf(card, object, command);
+    if (tag >= 0xd6 && tag <= 0xd8 && object->bytes[0] == CARD_INTERACTION_FOREVER)
+        return SW_CONDITIONS;
+    const bool changed = tag >= 0xc1 && tag <= 0xc3 &&
+                         (command->length != object->length ||
+                          memcmp(object->bytes, command->data, command->length) != 0);
+    if (!card_memory_store(&card->memory, object, command->data, command->length))
         return SW_NO_MEMORY;
     if (changed) /* the key does not fit its attributes any more */
-        card_memory_set_key(&card->memory, (enum card_key_id)(object->rule->tag - 0xc1), NULL, KEY_NONE);
+        card_memory_set_key(&card->memory, (enum card_key_id)(tag - 0xc1), NULL, KEY_NONE);
     return SW_OK;
 }
 
@@ -227,7 +278,7 @@ uint16_t openpgp_put_data(struct openpgp *card, const struct command *command)
     struct card_object *const object = addressed(card, tag);
     if (!object && tag != 0xc4 && tag != 0xd3)
         return SW_NO_REFERENCE;
-    if (!openpgp_allowed(card, object ? object->rule->write : ACCESS_PW3))
+    if (!openpgp_allowed(card, object ? object->rule.write : ACCESS_PW3))
         return SW_SECURITY_STATUS;
     uint16_t status_word;
     if (object)
@@ -237,69 +288,4 @@ uint16_t openpgp_put_data(struct openpgp *card, const struct command *command)
     if (status_word == SW_OK)
         openpgp_save(card);
     return status_word;
-}
-
-/* ---- key import ---- */
-
-enum { PART_E, PART_P, PART_Q, PART_QINV, PART_DP, PART_DQ, PART_N, PART_COUNT }; /* tags 91 ... 97 */
-#define FORMAT_WITH_N 1 /* bits of the import format, the last byte of the algorithm attributes */
-#define FORMAT_CRT 2
-
-/* Cuts 5F48 into the parts that the headers in 7F48 name. */
-static bool cut_parts(struct tlv_view headers, struct tlv_view values, struct tlv_view part[PART_COUNT])
-{
-    uint16_t tag;
-    size_t length;
-    while (tlv_next_header(&headers, &tag, &length)) {
-        if (length > values.length || tag < 0x91 || tag > 0x97)
-            return false;
-        part[tag - 0x91] = (struct tlv_view){ values.bytes, length };
-        values.bytes += length;
-        values.length -= length;
-    }
-    return headers.length == 0;
-}
-
-static bool has_all(const struct tlv_view part[PART_COUNT], uint8_t format)
-{
-    const int needed = 1 << PART_E | 1 << PART_P | 1 << PART_Q |
-                       (format & FORMAT_CRT ? 1 << PART_QINV | 1 << PART_DP | 1 << PART_DQ : 0) |
-                       (format & FORMAT_WITH_N ? 1 << PART_N : 0);
-    for (int i = 0; i < PART_COUNT; i++)
-        if ((needed >> i & 1) && part[i].length == 0)
-            return false;
-    return true;
-}
-
-static bool find_reference(struct tlv_view list, enum card_key_id *id)
-{
-    static const uint16_t REFERENCE[KEY_COUNT] = { 0xb6, 0xb8, 0xa4 };
-    struct tlv_view reference;
-    for (*id = KEY_SIGNATURE; *id < KEY_COUNT; (*id)++)
-        if (tlv_find(list, REFERENCE[*id], &reference))
-            return true;
-    return false;
-}
-
-/* What follows from e, p and q is computed anew, whatever came with them. */
-uint16_t openpgp_import(struct openpgp *card, const struct command *command)
-{
-    struct tlv_view list, headers, values, part[PART_COUNT] = { 0 };
-    enum card_key_id id;
-    if (command->p1 != 0x3f || command->p2 != 0xff)
-        return SW_WRONG_P1_P2;
-    if (!card->verified[VERIFIED_83])
-        return SW_SECURITY_STATUS;
-    if (!tlv_find((struct tlv_view){ command->data, command->length }, 0x4d, &list) || !find_reference(list, &id) ||
-        !tlv_find(list, 0x7f48, &headers) || !tlv_find(list, 0x5f48, &values) || !cut_parts(headers, values, part))
-        return SW_WRONG_DATA;
-    const struct card_object *attributes = card_memory_object(&card->memory, (uint16_t)(0xc1 + id));
-    if (!has_all(part, attributes->bytes[attributes->length - 1]))
-        return SW_WRONG_DATA;
-    EVP_PKEY *key = card_key_import(part[PART_E], part[PART_P], part[PART_Q], card_memory_key_bits(&card->memory, id));
-    if (!key)
-        return SW_WRONG_DATA;
-    card_memory_set_key(&card->memory, id, key, KEY_IMPORTED);
-    openpgp_save(card);
-    return SW_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_openpgp.c - the OpenPGP card in the virtual key, by whole APDUs; what it computes is checked with libcrypto. */
 #include <ctype.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -698,6 +699,7 @@ static void templates_hold_their_objects(void **state)
         assert_int_equal(value.length, INNER[i].length);
     }
     const struct answer alone = get(*state, 0x73);
+    assert_int_equal(alone.status_word, 0x9000);
     assert_int_equal(alone.length, discretionary.length);
     assert_memory_equal(alone.bytes, discretionary.bytes, alone.length);
 }
@@ -860,7 +862,10 @@ static void changed_attributes_delete_the_key(void **state)
     expect_data(*state, "00CA00C1 00", "010C00002000");
     expect_data(*state, "00CA00DE 00", "0100 0202 0302");
     expect(*state, "00DA00C1" ATTRIBUTES("0400"), 0x6a80);
+    expect(*state, "00DA00C1" ATTRIBUTES("0801"), 0x6a80);
     expect(*state, "00DA00C1 06 120800002000", 0x6a80);
+    expect(*state, "00DA00C2 06 120800002000", 0x6a80);
+    expect(*state, "00DA00C3 06 120800002000", 0x6a80);
     expect(*state, "00DA00C1 05 0108000020", 0x6700);
 }
 
@@ -899,6 +904,22 @@ static void import_refuses_what_is_no_key(void **state)
     expect(*state, "00DA00C1" ATTRIBUTES("1000"), 0x9000);
     assert_int_equal(import(*state, 0xb6, E_P_Q), 0x6a80); /* 2048 bits are too few for it */
     expect(*state, PUBLIC_SIGNATURE_KEY, 0x6a88);
+}
+
+/* 5F48 ends one byte before the last part does; the byte is there, but is not its own. */
+static void imported_parts_are_not_read_past_their_object(void **state)
+{
+    static const uint8_t VALUES[] = { 0x5f, 0x48, 0x82, 0x01, 0x04 };
+    const size_t at = 21;
+    uint8_t bytes[1280];
+    const size_t length = key_template(0xb6, E_P_Q, bytes, sizeof bytes);
+    assert_memory_equal(bytes + at, VALUES, sizeof VALUES);
+    bytes[at + 4]--;
+    expect(*state, ADMIN, 0x9000);
+    assert_int_equal(say_extended(*state, "00DB3FFF", bytes, length).status_word, 0x6a80);
+    expect(*state, PUBLIC_SIGNATURE_KEY, 0x6a88);
+    bytes[at + 4]++;
+    assert_int_equal(say_extended(*state, "00DB3FFF", bytes, length).status_word, 0x9000);
 }
 
 static void challenge_is_random_and_as_long_as_asked(void **state)
@@ -945,6 +966,32 @@ static void extended_answer_comes_whole_even_without_le(void **state)
     assert_true(asked.length > 256);
     assert_int_equal(unasked.status_word, 0x9000);
     assert_int_equal(unasked.length, asked.length);
+}
+
+static void answer_is_as_long_as_le_says_in_every_form(void **state)
+{
+    static const struct { const char *command; size_t length; uint16_t status_word; } CASES[] = {
+        { "00CA004F 04", 4, 0x610c },                  /* 2S */
+        { "00CA004F 00 0004", 4, 0x610c },             /* 2E */
+        { "00CA004F 00 0100", 16, 0x9000 },
+        { "00478100 02 B600 10", 16, 0x61fe },         /* 4S: the public key has 270 bytes */
+        { "00478100 00 0002 B600 0010", 16, 0x61fe },  /* 4E */
+        { "00478100 00 0002 B600 0104", 260, 0x610a },
+        { "00478100 00 0002 B600 010E", 270, 0x9000 },
+    };
+    import_all(*state);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const struct answer answer = say(*state, CASES[i].command);
+        assert_int_equal(answer.length, CASES[i].length);
+        assert_int_equal(answer.status_word, CASES[i].status_word);
+    }
+}
+
+static void reset_discards_the_rest_of_an_answer(void **state)
+{
+    expect(*state, "00CA004F 04", 0x610c);
+    openpgp_reset(*state);
+    expect(*state, "00C00000 00", 0x6985);
 }
 
 static void short_le_cuts_and_another_command_discards_the_rest(void **state)
@@ -1088,6 +1135,18 @@ static void reset_during_generation_keeps_the_old_key(void **state)
     expect_data(*state, "00CA0093 00", "000001");
 }
 
+static void reset_before_the_answer_is_taken_keeps_the_old_key(void **state)
+{
+    import_all(*state);
+    begin_generation(*state);
+    while (!openpgp_done(*state))
+        sched_yield();
+    openpgp_reset(*state);
+    EVP_PKEY *key = public_key(*state, PUBLIC_SIGNATURE_KEY);
+    assert_int_equal(EVP_PKEY_eq(key, sample), 1);
+    EVP_PKEY_free(key);
+}
+
 static void reset_during_a_signature_does_not_count_it(void **state)
 {
     uint8_t command[64] = { 0 };
@@ -1185,6 +1244,10 @@ static void every_change_is_written_before_the_answer(void **state)
     expect(card, "00DA005B 02 4142", 0x9000);
     other = openpgp_new(path);
     expect_data(other, "00CA005B 00", "4142");
+    openpgp_free(other);
+    expect(card, "00240081 0C 313233343536 363534333231", 0x9000);
+    other = openpgp_new(path);
+    expect(other, "00200081 06 363534333231", 0x9000);
     openpgp_free(other);
     openpgp_free(card);
 }
@@ -1333,6 +1396,30 @@ static void key_that_does_not_fit_its_attributes_is_refused(void **state)
     assert_non_null(strstr(message, path));
 }
 
+static void key_that_was_tampered_with_is_refused(void **state)
+{
+    (void)state;
+    static const struct { const char *old, *new; } EDITS[] = {
+        { "key 0 2 ", "key 0 0 " },       /* a key that is neither generated nor imported */
+        { "key 0 2 ", "key 0 3 " },
+        { "\nkey 1 2 ", "00\nkey 1 2 " }, /* something after the first key */
+        { "key 0 2 30", "key 0 2 31" },
+    };
+    char text[32768], whole[32768], message[512];
+    struct openpgp *card = openpgp_new(path);
+    import_all(card);
+    openpgp_free(card);
+    edit_state(HEADER, HEADER, whole, sizeof whole);
+    for (size_t i = 0; i < sizeof EDITS / sizeof EDITS[0]; i++) {
+        edit_state(EDITS[i].old, EDITS[i].new, text, sizeof text);
+        assert_null(load_text(text, message, sizeof message));
+        assert_non_null(strstr(message, path));
+        card = load_text(whole, message, sizeof message);
+        assert_non_null(card);
+        openpgp_free(card);
+    }
+}
+
 static void signature_counter_stops_at_its_greatest_number(void **state)
 {
     (void)state;
@@ -1393,10 +1480,13 @@ static const struct CMUnitTest TESTS[] = {
     with_card(changed_attributes_delete_the_key),
     with_card(key_is_imported_in_the_format_the_attributes_say),
     with_card(import_refuses_what_is_no_key),
+    with_card(imported_parts_are_not_read_past_their_object),
     with_card(challenge_is_random_and_as_long_as_asked),
     with_card(long_answer_comes_in_parts),
     with_card(extended_answer_comes_whole_even_without_le),
+    with_card(answer_is_as_long_as_le_says_in_every_form),
     with_card(short_le_cuts_and_another_command_discards_the_rest),
+    with_card(reset_discards_the_rest_of_an_answer),
     with_card(chained_command_is_put_together),
     with_card(command_in_between_ends_a_chain),
     with_card(reset_ends_a_chain),
@@ -1406,6 +1496,7 @@ static const struct CMUnitTest TESTS[] = {
     with_card(only_what_computes_is_slow),
     with_card(reset_during_generation_throws_the_key_away_at_once),
     with_card(reset_during_generation_keeps_the_old_key),
+    with_card(reset_before_the_answer_is_taken_keeps_the_old_key),
     with_card(reset_during_a_signature_does_not_count_it),
     cmocka_unit_test(card_may_be_taken_away_during_generation),
     with_file(everything_survives_a_reload),
@@ -1416,6 +1507,7 @@ static const struct CMUnitTest TESTS[] = {
     with_file(nonsense_in_the_state_file_is_refused_with_its_line),
     with_file(state_file_may_leave_out_what_is_as_new),
     with_file(key_that_does_not_fit_its_attributes_is_refused),
+    with_file(key_that_was_tampered_with_is_refused),
     with_file(signature_counter_stops_at_its_greatest_number),
 };
 
