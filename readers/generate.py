@@ -104,7 +104,11 @@ ENDPOINT = {
     "address": (U8, REQUIRED), "type": (one_of(*ENDPOINT_TYPES), REQUIRED), "size": (number(1, 1024), REQUIRED),
     "interval": (U8, 0),
 }
-CARD = {"atr": (bytes_from(2, 33), REQUIRED)}
+APPLICATIONS = ("openpgp-card-3.4", "openpgp-card-2.1", "gnuk", "opcard", "none")
+CARD = {
+    "atr": (bytes_from(2, 33), REQUIRED),
+    "application": (one_of(*APPLICATIONS), REQUIRED),  # of the virtual key: which OpenPGP application
+}
 DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever its generation
     "ifsd": (number(32, 254), 32),  # T=1: the INF size to ask the card for by S(IFS request); 32: do not ask
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
@@ -112,15 +116,13 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
 }
 NOTES = {  # what only the README's table tells: the driver treats all products alike here
-    "keeps_pin_over_power_on": (yes_or_no, False),  # power on alone does not forget a verified PIN
-    "touch_extension": (yes_or_no, False),  # a time extension with bError FF means: touch the key
+    "keeps_pin_over_reset": (yes_or_no, False),  # power off and on again do not forget a verified PIN
 }
 QUIRKS = {**DRIVER_QUIRKS, **NOTES}
 TOP = {
     "name": (text, REQUIRED), "model": (text, REQUIRED),
-    "firmware": (one_of("pro", "storage", "gnuk", "nk3"), REQUIRED),
+    "firmware": (one_of("pro", "storage", "gnuk", "gnuk-1.0", "gnuk-2010", "nk3"), REQUIRED),
     "speed": (one_of("full", "high"), "full"),
-    "driver": (yes_or_no, True),  # false: a virtual key only, the driver leaves the product to others
     "device": (dict, REQUIRED), "interface": (list, REQUIRED), "card": (dict, REQUIRED), "quirks": (dict, {}),
 }
 
@@ -208,7 +210,7 @@ def usb_id(reader):
 
 def driver_sees(reader):
     """What cannot differ between the generations of one product, which pcscd and the driver do not tell apart."""
-    return {"name": reader["name"], "driver": reader["driver"], **{key: reader["quirks"][key] for key in DRIVER_QUIRKS}}
+    return {"name": reader["name"], **{key: reader["quirks"][key] for key in DRIVER_QUIRKS}}
 
 
 def load_all(paths):
@@ -224,13 +226,12 @@ def load_all(paths):
     return readers
 
 
-def driver_products(readers):
-    """One reader for each product that the driver serves."""
-    products = {}
+def products(readers):
+    """The first reader of each product."""
+    first = {}
     for reader in readers:
-        if reader["driver"]:
-            products.setdefault(usb_id(reader), reader)
-    return list(products.values())
+        first.setdefault(usb_id(reader), reader)
+    return list(first.values())
 
 
 def c_bytes(data):
@@ -297,7 +298,7 @@ def identity(n, reader):
             f"      .strings = {{ {c_strings(device)} }}, .string_padding = {device['string_padding']},\n"
             f"      .ccid_interface = {ccid['number']}, .bulk_out = {endpoint(reader, 'bulk', 0)}, "
             f".bulk_in = {endpoint(reader, 'bulk', 0x80)}, .interrupt_in = {endpoint(reader, 'interrupt', 0x80)},\n"
-            f"      .atr = atr_{n}, .atr_len = sizeof atr_{n} }},")
+            f'      .atr = atr_{n}, .atr_len = sizeof atr_{n}, .application = "{reader["card"]["application"]}" }},')
 
 
 def identities(readers):
@@ -334,35 +335,29 @@ def rules(template, group, products):
     return template.replace("@RULES@", "\n".join(lines))
 
 
-def what_works(generations):
-    """In a cell of the README's table; the generations of a product have the same quirks as far as the driver goes."""
-    first = generations[0]
-    if not first["driver"]:
-        return "not yet"
-    quirks = first["quirks"]
+def row(generations):
+    """Of the README's table; the generations of a product have the same quirks as far as the driver goes."""
+    quirks = generations[0]["quirks"]
     if quirks["abort_from"] is not None:
         end = f'ended by Abort, from firmware {quirks["abort_from"] >> 8}.{quirks["abort_from"] & 0xFF} on'
     else:
-        end = "ended by SET_CONFIGURATION" if quirks["set_configuration"] else "waited for"
+        end = "started anew after 3 minutes of silence" if quirks["set_configuration"] else "waited for"
+    keeping = [r["quirks"]["keeps_pin_over_reset"] for r in generations]
+    forgets = "no" if all(keeping) else "yes, but for the oldest" if any(keeping) else "yes"
     levels = dict.fromkeys(LEVELS[level(r["ccid"])] for r in generations)
-    notes = [f'all APDUs ({", ".join(levels)} level)', f"a command that was given up is {end}"]
-    if any(r["quirks"]["touch_extension"] for r in generations):
-        notes.append("waits for a touch")
-    if any(r["quirks"]["keeps_pin_over_power_on"] for r in generations):
-        notes.append("power on alone does not forget a verified PIN")
-    return "; ".join(notes)
+    names = ", ".join(sorted({r["model"] for r in generations}))
+    vendor, product = usb_id(generations[0])
+    return f'| {names} | {vendor:04x}:{product:04x} | {" or ".join(levels)} | {end} | {forgets} |'
 
 
 def table(readers):
-    """One line a product, in the order of the identifiers."""
+    """One row a product, in the order of the identifiers."""
     generations = {}
     for reader in readers:
         generations.setdefault(usb_id(reader), []).append(reader)
-    lines = ["| model | USB id | works |", "|---|---|---|"]
-    for (vendor, product), group in generations.items():
-        models_of_it = ", ".join(sorted({r["model"] for r in group}))
-        lines.append(f"| {models_of_it} | {vendor:04x}:{product:04x} | {what_works(group)} |")
-    return "\n".join(lines + [""])
+    lines = ["| model | USB id | exchange level | a command that was given up is | a reset forgets a verified PIN |",
+             "|---|---|---|---|---|"]
+    return "\n".join(lines + [row(group) for group in generations.values()] + [""])
 
 
 def check_readme(path, readers):
@@ -396,15 +391,15 @@ def command_line():
 
 def result(arguments, readers):
     if arguments.kind == "models":
-        return models(driver_products(readers))
+        return models(products(readers))
     if arguments.kind == "identities":
         return identities(readers)
     if arguments.kind == "table":
         return table(readers)
     template = arguments.template.read_text(encoding="utf-8")
     if arguments.kind == "plist":
-        return plist(template, driver_products(readers))
-    return rules(template, arguments.group, driver_products(readers))
+        return plist(template, products(readers))
+    return rules(template, arguments.group, products(readers))
 
 
 def main():

@@ -10,7 +10,7 @@ void card_init(struct card *card, struct exchange *exchange, const struct model 
 {
     *card = (struct card){
         .exchange = exchange, .model = model, .patience = patience, .clock_khz = class->clock_khz,
-        .level = class->level, .readiness_doubtful = exchange->can_abort,
+        .level = class->level, .readiness_doubtful = model->has_abort,
     };
 }
 

@@ -41,11 +41,12 @@ static size_t round_up(size_t size, size_t unit)
 enum err exchange_open(struct exchange *exchange, struct usb_port *port, const struct usb_identity *identity,
                        size_t max_message)
 {
+    const size_t longest = max_message < CCID_MINIMUM_MESSAGE ? CCID_MINIMUM_MESSAGE : max_message;
     *exchange = (struct exchange){
         .port = port, .bulk_in = identity->bulk_in, .bulk_out = identity->bulk_out,
         .packet_size = identity->packet_size,
         /* room for a stale packet before the answer, and never a multiple short of a packet */
-        .in_size = round_up(max_message + 2u * identity->packet_size, identity->packet_size),
+        .in_size = round_up(longest + 2u * identity->packet_size, identity->packet_size),
         .out_size = max_message,
     };
     exchange->in = calloc(1, exchange->in_size);

@@ -124,8 +124,9 @@ static enum err exchange_apdu(struct card *card, struct vigil *vigil, const uint
 /* ---- after a command that was given up ---- */
 
 /*
- * A device that was aborted, or left by a driver that is gone, may still be at work, and then does not hear the next
- * command at all. So it is asked for a part of an answer that does not exist, which changes nothing, until it answers.
+ * A device that was aborted, or left by a driver that is gone, may still be at work, and then drops the next command
+ * without a word. So it is asked for a part of an answer that does not exist, which changes nothing, until it answers.
+ * Meanwhile its slot's status is a sign of life.
  */
 static enum err await_readiness(struct card *card, struct vigil *vigil)
 {
@@ -133,12 +134,15 @@ static enum err await_readiness(struct card *card, struct vigil *vigil)
     while (card->readiness_doubtful) {
         struct vigil attempt = vigil_within(vigil, PROBE_LIMIT_MS, card_now_ms(card));
         struct sink nowhere = { NULL, 0, 0 };
-        const enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
-        const bool again = err == ERR_TIMEOUT && exchange_abort(card->exchange) &&
-                           card_now_ms(card) < vigil_deadline_ms(vigil);
-        if (err != ERR_NONE && !again)
+        enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
+        card->readiness_doubtful = err != ERR_NONE;
+        card->exchange->owed = false; /* nothing of a client's */
+        if (err == ERR_TIMEOUT && card_now_ms(card) < vigil_deadline_ms(vigil)) {
+            err = exchange_synchronise(card->exchange, vigil);
+            vigil_renew(vigil, card_now_ms(card));
+        }
+        if (err != ERR_NONE)
             return err;
-        card->readiness_doubtful = again;
     }
     return ERR_NONE;
 }

@@ -14,6 +14,7 @@
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
+#define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
 
 struct reader {
     unsigned long lun;
@@ -189,9 +190,11 @@ static enum err check_identity(struct reader *reader)
     return ERR_NONE;
 }
 
+/* CCID 1.1 §5.1 wants 271 bytes at least. At extended APDU level a device may mean less, since messages have parts. */
 static size_t message_size(const struct ccid_class *class)
 {
-    if (class->max_message < CCID_MINIMUM_MESSAGE)
+    const size_t least = class->level == CCID_EXTENDED_APDU ? SMALLEST_PART : CCID_MINIMUM_MESSAGE;
+    if (class->max_message < least)
         return CCID_MINIMUM_MESSAGE;
     return class->max_message < MAX_MESSAGE ? class->max_message : MAX_MESSAGE;
 }

@@ -314,7 +314,7 @@ static void a_command_that_is_given_up_is_aborted_where_that_is_possible(void **
     struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\nabort\n> 72 0000\n< 81 00 00\n"), ERR_TIMEOUT);
     /* it may be deaf: the next command waits until it answers */
-    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00C0000000\nsilence\nabort\n> 72 0000\n< 81 00 00\n"
+    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00C0000000\nsilence\n> 65 0000\n< 81 00 00\n"
                                                "> 6F 0000 00C0000000\n< 80 00 00 6985\n"
                                                "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
     /* and from then on is sent at once */
@@ -328,11 +328,19 @@ static void a_device_that_stays_deaf_costs_the_next_command_its_patience_and_no_
     struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
     b->card.readiness_doubtful = true;
     const int64_t begun = b->port.now_ms;
-    char script[2000] = "";
-    for (int i = 0; i < 10; i++)
-        strcat(script, "> 6F 0000 00C0000000\nsilence\nabort\n> 72 0000\n< 81 00 00\n");
+    char script[8000] = "";
+    for (int i = 0; i < 99; i++)
+        strcat(script, "> 6F 0000 00C0000000\nsilence\n> 65 0000\n< 81 00 00\n");
+    strcat(script, "> 6F 0000 00C0000000\nsilence\n");
     assert_int_equal(transmit(b, "00CA004F00", script), ERR_TIMEOUT);
-    assert_true(b->port.now_ms - begun <= 33000);
+    assert_in_range(b->port.now_ms - begun, 300000 - 10, 300000 + 10);
+    /* one that does not even tell its slot's status is given up sooner */
+    const int64_t again = b->port.now_ms;
+    strcpy(script, "> 6F 0000 00C0000000\nsilence\n");
+    for (int i = 0; i < 14; i++)
+        strcat(script, "> 65 0000\nsilence\n");
+    assert_int_equal(transmit(b, "00CA004F00", script), ERR_TIMEOUT);
+    assert_in_range(b->port.now_ms - again, 30000 - 10, 30000 + 10);
     end(b);
 }
 

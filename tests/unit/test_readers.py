@@ -57,7 +57,8 @@ class Mistakes(Directory):
         self.assertEqual(run("check", self.reader(GOOD)).returncode, 0)
 
     def test_each_required_key_is_missed(self):
-        for key in ("name", "model", "firmware", "vendor_id", "product_id", "usb", "release", "number", "class", "atr"):
+        for key in ("name", "model", "firmware", "vendor_id", "product_id", "usb", "release", "number", "class", "atr",
+                    "application"):
             self.refused(key, self.changed(rf"^{key} *=.*\n", ""))
         self.refused("endpoints", self.changed(r"^endpoints = \[ .*\n", ""))
 
@@ -73,8 +74,7 @@ class Mistakes(Directory):
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = true"))
         self.refused("abort_from", GOOD + "\nabort_from = 0x12345\n")
         self.refused("set_configuration", GOOD + "\nset_configuration = 1\n")
-        self.refused("touch_extension", GOOD + "\ntouch_extension = 1\n")
-        self.refused("driver", "driver = 1\n" + GOOD)
+        self.refused("keeps_pin_over_reset", GOOD + "\nkeeps_pin_over_reset = 1\n")
         self.refused("protocol", self.changed(r"^usb = .*$", "usb = 0x0110\nprotocol = 0x100"))
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 255"))
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 31"))
@@ -131,7 +131,6 @@ class Mistakes(Directory):
     def test_generations_of_one_product_agree_on_what_pcscd_and_the_driver_see(self):
         first = self.reader(GOOD, "first.toml")
         for key, text in (("name", self.changed(r'^name *= *"[^"]*"', 'name = "Another"')),
-                          ("driver", "driver = false\n" + GOOD),
                           ("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 32")),
                           ("mute_answer", self.changed(r"^mute_answer.*$", "")),
                           ("abort_from", GOOD + "\nabort_from = 0x0103\n"),
@@ -142,7 +141,7 @@ class Mistakes(Directory):
 
     def test_generations_of_one_product_may_differ_in_what_the_driver_does_not_see(self):
         first = self.reader(GOOD, "first.toml")
-        second = self.reader(GOOD + "\ntouch_extension = true\nkeeps_pin_over_power_on = true\n", "second.toml")
+        second = self.reader(GOOD + "\nkeeps_pin_over_reset = true\n", "second.toml")
         self.assertEqual(run("check", first, second).returncode, 0)
 
     def test_a_file_that_is_not_there_is_named(self):
@@ -213,36 +212,6 @@ class Rules(Directory):
         result = run("rules", '--group=x", RUN+="/bin/sh', self.directory / "out",
                      TOP / "udev/70-ifd-nitrokey.rules.in", *READERS)
         self.assertNotEqual(result.returncode, 0)
-
-
-class KeptOut(Directory):
-    """driver = false: a virtual key, and nothing that pcscd, udev or the driver would see."""
-
-    def setUp(self):
-        super().setUp()
-        other = (GOOD.replace("product_id = 0x4108", "product_id = 0x4999")
-                 .replace("Nitrokey Nitrokey Pro", "Another Key"))
-        self.readers = [TOP / "readers/nitrokey-pro-2.toml", self.reader("driver = false\n" + other, "other.toml")]
-
-    def test_the_driver_pcscd_and_udev_do_not_know_it(self):
-        for kind, template in (("models", []), ("plist", [TOP / "src/Info.plist.in"]),
-                               ("rules", [TOP / "udev/70-ifd-nitrokey.rules.in"])):
-            text = self.generated(kind, *template, readers=self.readers)
-            self.assertNotIn("4999", text, kind)
-            self.assertNotIn("Another Key", text, kind)
-            self.assertIn("4108", text, kind)
-
-    def test_there_is_a_virtual_key(self):
-        self.assertIn('.name = "other"', self.generated("identities", readers=self.readers))
-
-    def test_the_table_says_so(self):
-        self.assertIn("| 20a0:4999 | not yet |", self.generated("table", readers=self.readers))
-
-    def test_each_file_that_is_kept_out_says_why(self):
-        for path in READERS:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if line.startswith("driver"):
-                    self.assertRegex(line, r"^driver = false +# \S+", path.name)
 
 
 class Readme(Directory):

@@ -10,7 +10,8 @@
 enum { TO_DEVICE = 0, TO_INTERFACE = 1, TO_ENDPOINT = 2 };
 enum { GET_STATUS = 0, CLEAR_FEATURE = 1, SET_FEATURE = 3, SET_ADDRESS = 5, GET_DESCRIPTOR = 6, GET_CONFIGURATION = 8,
        SET_CONFIGURATION = 9, GET_INTERFACE = 10, SET_INTERFACE = 11 };
-enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_ENDPOINT = 5 };
+enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_ENDPOINT = 5,
+       DESCRIPTOR_BOS = 15 };
 
 void device_free(struct device *device)
 {
@@ -117,12 +118,16 @@ static size_t string_descriptor(const struct identity *identity, size_t index, u
 
 static size_t descriptor(const struct device *device, uint16_t value, uint8_t bytes[DEVICE_CONFIGURATION_MAX])
 {
+    static const uint8_t bos[] = { 5, DESCRIPTOR_BOS, 5, 0, 0 };
     switch (value >> 8) {
     case DESCRIPTOR_DEVICE:
         memcpy(bytes, device->identity->device, 18);
         return 18;
     case DESCRIPTOR_CONFIGURATION:
         return (value & 0xff) == 0 ? device_configuration(device, bytes) : 0;
+    case DESCRIPTOR_BOS: /* only devices that say more than USB 2.0 are asked; one without capabilities */
+        memcpy(bytes, bos, sizeof bos);
+        return device->identity->device[3] == 2 && device->identity->device[2] > 0 ? sizeof bos : 0;
     case DESCRIPTOR_STRING:
         return string_descriptor(device->identity, value & 0xff, bytes);
     default:

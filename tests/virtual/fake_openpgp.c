@@ -3,6 +3,7 @@
 #include "fake_openpgp.h"
 #include <stdlib.h>
 #include <string.h>
+#include "openpgp_profile.h"
 
 struct openpgp {
     size_t answer_len;
@@ -10,9 +11,11 @@ struct openpgp {
 
 struct fake_openpgp fake_openpgp;
 
-struct openpgp *openpgp_new(const char *state_path)
+const struct openpgp_profile openpgp_card_3_4;
+
+struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp_profile *profile)
 {
-    (void)state_path;
+    (void)state_path, (void)profile;
     fake_openpgp = (struct fake_openpgp){ 0 };
     return calloc(1, sizeof(struct openpgp));
 }
@@ -37,6 +40,23 @@ enum openpgp_effort openpgp_begin(struct openpgp *card, const uint8_t *command, 
     if (length < 4 || (command[1] != 0x47 && command[1] != 0x2a))
         return OPENPGP_QUICK;
     return command[1] == 0x47 ? OPENPGP_GENERATE : OPENPGP_PRIVATE_KEY;
+}
+
+bool openpgp_waits_for_touch(const struct openpgp *card)
+{
+    (void)card;
+    return fake_openpgp.untouched;
+}
+
+void openpgp_touch(struct openpgp *card)
+{
+    (void)card;
+    fake_openpgp.untouched = false;
+}
+
+void openpgp_touch_timeout(struct openpgp *card)
+{
+    openpgp_touch(card);
 }
 
 bool openpgp_done(struct openpgp *card)

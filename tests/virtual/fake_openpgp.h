@@ -10,6 +10,7 @@
 
 struct fake_openpgp {
     bool computing;      /* set by the test: openpgp_done() says that the answer is not there yet */
+    bool untouched;      /* set by the test: the commands from now on wait for a touch, which resets it */
     unsigned waited;     /* openpgp_finish() was called all the same, and had to wait */
     unsigned begun, resets;
     size_t command_len;  /* of the last command */

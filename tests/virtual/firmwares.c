@@ -3,6 +3,8 @@
 #include "firmwares.h"
 #include <string.h>
 #include "gnuk.h"
+#include "gnuk_2010.h"
+#include "nk3.h"
 #include "pro.h"
 #include "storage.h"
 
@@ -26,8 +28,24 @@ static struct device *new_storage(const struct identity *identity, struct icc *i
 
 static struct device *new_gnuk(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
 {
+    const struct gnuk_options gnuk = { .extension_at_once = strcmp(identity->firmware, "gnuk") == 0 };
     (void)options; /* it does not give up, and nothing old is in its endpoint */
-    return gnuk_new(identity, icc);
+    return gnuk_new(identity, icc, &gnuk);
+}
+
+static struct device *new_gnuk_2010(const struct identity *identity, struct icc *icc,
+                                    const struct firmware_options *options)
+{
+    (void)options;
+    return gnuk_2010_new(identity, icc);
+}
+
+static struct device *new_nk3(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
+{
+    const unsigned version = (unsigned)identity->device[13] << 8 | identity->device[12]; /* bcdDevice */
+    const struct nk3_options nk3 = { .survives_abort = version >= 0x0103 };
+    (void)options;
+    return nk3_new(identity, icc, &nk3);
 }
 
 static const struct {
@@ -35,6 +53,9 @@ static const struct {
     struct device *(*make)(const struct identity *identity, struct icc *icc, const struct firmware_options *options);
 } FIRMWARES[] = {
     { "gnuk", new_gnuk },
+    { "gnuk-1.0", new_gnuk },
+    { "gnuk-2010", new_gnuk_2010 },
+    { "nk3", new_nk3 },
     { "pro", new_pro },
     { "storage", new_storage },
 };

@@ -7,7 +7,8 @@
  *     +--IccPowerOff-------+    SET_CONFIGURATION, a bus reset: START, the command is lost
  *
  * While it executes, and until what it has to say is read, the bulk OUT endpoint answers NAK. A time extension comes at
- * once and then each 1.95 s; the answer waits until the extension has been read. Every error is an RDR_to_PC_SlotStatus.
+ * once (formerly not) and then each 1.95 s; the answer waits until the extension has been read. Every error is an
+ * RDR_to_PC_SlotStatus.
  */
 #include "gnuk.h"
 #include <stdlib.h>
@@ -18,10 +19,11 @@
 #define LONGEST_MESSAGE 271
 #define SHORT_APDU_MAX 261
 #define EXTENSION_US 1950000
+#define EXTENSIONS_UNTOUCHED 7 /* then it waits no longer for a touch */
 
 enum { DATA_BLOCK = 0x80, SLOT_STATUS = 0x81, PARAMETERS = 0x82 };
 enum { ACTIVE = 0x00, INACTIVE = 0x01, FAILED = 0x40, EXTENSION = 0x80 };
-enum { UNSUPPORTED = 0x00, BAD_LENGTH = 0x01, BAD_LEVEL = 0x08 };
+enum { UNSUPPORTED = 0x00, BAD_LENGTH = 0x01, BAD_LEVEL = 0x08, TOUCH_ME = 0xff };
 
 enum state { START, WAIT, EXECUTE };
 
@@ -29,7 +31,9 @@ struct gnuk {
     struct device device; /* first: a device is cast to its firmware */
     struct icc *icc;
     enum state state;
+    bool extension_at_once;
     int64_t extension_us; /* when the next one is due */
+    unsigned untouched;   /* extensions since it waits for a touch */
     uint8_t request[LONGEST_MESSAGE + PACKET], answer[LONGEST_MESSAGE];
     size_t received, length, sent; /* length: of the answer; 0: there is none to be read */
     bool presence_due;
@@ -59,19 +63,29 @@ static void refuse(struct gnuk *gnuk, uint8_t error)
     say(gnuk, SLOT_STATUS, (uint8_t)(FAILED | (gnuk->state == START ? INACTIVE : ACTIVE)), error, NULL, 0);
 }
 
+static void extend(struct gnuk *gnuk)
+{
+    const bool untouched = icc_waits_for_touch(gnuk->icc);
+    say(gnuk, DATA_BLOCK, EXTENSION, untouched ? TOUCH_ME : 1, NULL, 0);
+    gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
+    gnuk->untouched += untouched;
+}
+
 /* What is due while a command runs: the answer, or a time extension; nothing while something is unread. */
 static void go_on(struct gnuk *gnuk)
 {
     uint8_t answer[LONGEST_MESSAGE - HEADER];
+    const bool due = gnuk->device.now_us >= gnuk->extension_us;
     if (gnuk->state != EXECUTE || gnuk->length > 0)
         return;
+    if (due && gnuk->untouched == EXTENSIONS_UNTOUCHED)
+        icc_touch_timeout(gnuk->icc, gnuk->device.now_us);
     const size_t length = icc_take_answer(gnuk->icc, gnuk->device.now_us, answer, sizeof answer);
     if (length > 0) {
         gnuk->state = WAIT;
         say(gnuk, DATA_BLOCK, ACTIVE, 0, answer, length);
-    } else if (gnuk->device.now_us >= gnuk->extension_us) {
-        say(gnuk, DATA_BLOCK, EXTENSION, 1, NULL, 0);
-        gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
+    } else if (due) {
+        extend(gnuk);
     }
 }
 
@@ -103,6 +117,9 @@ static void execute(struct gnuk *gnuk, size_t length)
         icc_execute(gnuk->icc, gnuk->device.now_us, gnuk->request + HEADER, length);
         gnuk->state = EXECUTE;
         gnuk->extension_us = gnuk->device.now_us;
+        if (!gnuk->extension_at_once && !icc_waits_for_touch(gnuk->icc))
+            gnuk->extension_us += EXTENSION_US;
+        gnuk->untouched = 0;
         gnuk->received = 0;
         go_on(gnuk);
     }
@@ -247,7 +264,7 @@ static const struct firmware GNUK_FIRMWARE = {
     .reset_by_sibling = no_sibling, .free = gnuk_free,
 };
 
-struct device *gnuk_new(const struct identity *identity, struct icc *icc)
+struct device *gnuk_new(const struct identity *identity, struct icc *icc, const struct gnuk_options *options)
 {
     struct gnuk *const gnuk = calloc(1, sizeof *gnuk);
     if (!gnuk)
@@ -255,5 +272,6 @@ struct device *gnuk_new(const struct identity *identity, struct icc *icc)
     gnuk->device.firmware = &GNUK_FIRMWARE;
     gnuk->device.identity = identity;
     gnuk->icc = icc;
+    gnuk->extension_at_once = options->extension_at_once;
     return &gnuk->device;
 }

@@ -17,6 +17,7 @@
 #include <openssl/crypto.h>
 #include "apdu_log.h"
 #include "openpgp.h"
+#include "openpgp_profile.h"
 #include "t1_card.h"
 
 #define GENERATE_MAX 8
@@ -65,7 +66,7 @@ struct icc *icc_new(const struct icc_options *options)
     icc->sign = options->sign;
     icc->other = options->other;
     icc->real_time = options->real_time;
-    icc->application = openpgp_new(options->state_path);
+    icc->application = openpgp_new_profile(options->state_path, options->profile ? options->profile : &openpgp_card_3_4);
     icc->log = icc->application ? apdu_log_new(options->log_path) : NULL;
     if (!icc->log) {
         icc_free(icc);
@@ -116,7 +117,7 @@ static void begin(struct icc *icc)
     icc->timing = *timing(icc, openpgp_begin(icc->application, icc->command, icc->command_len));
     icc->busy = true;
     icc->begun_us = icc->now_us;
-    icc->look_us = icc->begun_us + icc->timing.work_us;
+    icc->look_us = openpgp_waits_for_touch(icc->application) ? ICC_NEVER : icc->begun_us + icc->timing.work_us;
     icc->wtx_us = next_wtx(icc);
 }
 
@@ -339,6 +340,28 @@ size_t icc_take_answer(struct icc *icc, int64_t now_us, uint8_t *answer, size_t 
     OPENSSL_cleanse(icc->answer, length);
     icc->answer_len = 0;
     return length;
+}
+
+bool icc_waits_for_touch(const struct icc *icc)
+{
+    return icc->busy && openpgp_waits_for_touch(icc->application);
+}
+
+void icc_touch(struct icc *icc, int64_t now_us)
+{
+    if (!icc_waits_for_touch(icc))
+        return;
+    openpgp_touch(icc->application);
+    icc->look_us = now_us + icc->timing.work_us;
+}
+
+void icc_touch_timeout(struct icc *icc, int64_t now_us)
+{
+    if (!icc_waits_for_touch(icc))
+        return;
+    openpgp_touch_timeout(icc->application);
+    icc->look_us = now_us;
+    catch_up(icc, now_us);
 }
 
 /* ---- faults ---- */

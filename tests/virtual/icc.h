@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * icc.h - the smart card inside a virtual key: a T=1 chip (ISO 7816-3) that runs an OpenPGP card 3.4.
+ * icc.h - the smart card inside a virtual key: a T=1 chip (ISO 7816-3) that runs an OpenPGP card.
  *
  * It is driven byte by byte over its I/O line by the virtual firmware and by an explicit clock; it never
  * looks at a real clock, so it runs on a virtual one as well. Times are microseconds of the caller's clock.
@@ -30,6 +30,7 @@ struct icc_options {
     struct icc_timing sign;          /* PSO, INTERNAL AUTHENTICATE */
     struct icc_timing other;         /* everything else */
     const char *state_path;          /* persistent objects and keys are kept there; NULL = in memory */
+    const struct openpgp_profile *profile; /* the application; NULL: an OpenPGP card 3.4 */
     const char *log_path;            /* see icc_log_...(); NULL = in memory only */
     bool real_time;                  /* the clock is the real one: never block it for a computation; an answer whose
                                         real computation is not done at its scripted time comes when it is done.
@@ -64,6 +65,13 @@ void icc_execute(struct icc *icc, int64_t now_us, const uint8_t *apdu, size_t le
 int64_t icc_answer_at(const struct icc *icc);
 /* Takes the answer, data and status word, if it is due; 0: not yet, or none runs. */
 size_t icc_take_answer(struct icc *icc, int64_t now_us, uint8_t *answer, size_t capacity);
+
+/* Whether the command waits for somebody to touch the key: its work has not begun yet. icc_touch() begins it, after
+ * icc_touch_timeout() its answer is there; nothing happens if it does not wait. How long it may is the firmware's
+ * business. */
+bool icc_waits_for_touch(const struct icc *icc);
+void icc_touch(struct icc *icc, int64_t now_us);
+void icc_touch_timeout(struct icc *icc, int64_t now_us);
 
 /* ---- faults on request ---- */
 void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t count); /* for the generations to come */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct identity {
-    const char *firmware;          /* "pro", "storage", "gnuk", "nk3" */
+    const char *firmware;          /* see firmwares.c */
     const char *name;              /* the name of the file in readers/: "nitrokey-pro-2" */
     bool high_speed;               /* 480 Mbit/s; otherwise full speed, 12 Mbit/s */
     const uint8_t *device;         /* device descriptor, 18 bytes */
@@ -19,6 +19,7 @@ struct identity {
     uint8_t bulk_out, bulk_in, interrupt_in; /* endpoint addresses of the CCID interface; 0 = none */
     const uint8_t *atr;
     size_t atr_len;
+    const char *application;       /* what the card runs, see openpgp_profile_find() */
 };
 
 extern const struct identity identities[];

@@ -13,6 +13,7 @@
 #include "identity.h"
 #include "listener.h"
 #include "loop.h"
+#include "openpgp_profile.h"
 #include "firmwares.h"
 #include "timing.h"
 #include "usbip.h"
@@ -243,6 +244,7 @@ static bool build_key(struct key *key, const struct settings *settings)
     set_serial(key, settings->serial);
     icc.atr = key->identity.atr;
     icc.atr_len = key->identity.atr_len;
+    icc.profile = openpgp_profile_find(key->identity.application);
     if (!(key->loop = loop_new()) || !catch_signals(key) || !(key->icc = icc_new(&icc)))
         return false;
     key->device = firmware_new(&key->identity, key->icc, &settings->firmware);

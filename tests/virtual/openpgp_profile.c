@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* openpgp_profile.c - in what the OpenPGP applications of the Nitrokeys differ. */
 #include "openpgp_profile.h"
+#include <string.h>
 
 #define RID 0xd2, 0x76, 0x00, 0x01, 0x24, 0x01
 #define SERIAL 0x12, 0x34, 0x56, 0x78, 0x00, 0x00
@@ -87,4 +88,20 @@ bool openpgp_offers(const struct openpgp_profile *profile, const struct card_alg
         if (offered.curve == algorithm->curve && offered.bits == algorithm->bits)
             return true;
     return false;
+}
+
+const struct openpgp_profile *openpgp_profile_find(const char *name)
+{
+    static const struct {
+        const char *name;
+        const struct openpgp_profile *profile;
+    } PROFILES[] = {
+        { "openpgp-card-3.4", &openpgp_card_3_4 }, { "openpgp-card-2.1", &openpgp_card_2_1 },
+        { "gnuk", &openpgp_gnuk },                 { "opcard", &openpgp_opcard },
+        { "none", &openpgp_none },
+    };
+    for (size_t i = 0; i < sizeof PROFILES / sizeof PROFILES[0]; i++)
+        if (strcmp(PROFILES[i].name, name) == 0)
+            return PROFILES[i].profile;
+    return NULL;
 }

@@ -29,6 +29,9 @@ extern const struct openpgp_profile
     openpgp_opcard,   /* Nitrokey 3 */
     openpgp_none;     /* Nitrokey Passkey */
 
+/* By its name in readers/: "openpgp-card-3.4", "openpgp-card-2.1", "gnuk", "opcard", "none"; NULL: there is no such one. */
+const struct openpgp_profile *openpgp_profile_find(const char *name);
+
 /* What follows from AID and C0. */
 static inline bool openpgp_is_version_3(const struct openpgp_profile *profile) { return profile->aid[6] >= 3; }
 static inline bool openpgp_has_private_objects(const struct openpgp_profile *profile)

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_nk3.c - the whole driver on a virtual Nitrokey 3: messages in parts, the Abort pair, what no reset takes away. */
+#include "bench.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct bench *started(const struct icc_timing *timing)
+{
+    struct bench *b = bench_new(timing);
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    return b;
+}
+
+static void fill(char *apdu, size_t bytes)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *end = apdu + strlen(apdu);
+    for (size_t i = 0; i < bytes; i++) {
+        *end++ = digits[i / 16 % 16];
+        *end++ = digits[i % 16];
+    }
+    *end = '\0';
+}
+
+static void writes_and_reads(size_t bytes)
+{
+    static char put[32 + 2 * 4096];
+    struct bench *b = started(NULL);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    snprintf(put, sizeof put, "00DA7F21 00%04zX ", bytes);
+    fill(put, bytes);
+    bench_expect(b, put, 0x9000);
+    const struct answer got = bench_expect(b, "00CA7F21 000000", 0x9000);
+    assert_int_equal(got.length, bytes + 2);
+    for (size_t i = 0; i < bytes; i++)
+        assert_int_equal(got.bytes[i], i & 0xff);
+    bench_works(b);
+    bench_free(b);
+}
+
+/* 54 bytes of an answer fill a packet; 3062 bytes of a command fill a message. */
+static void objects_of_all_sizes_go_both_ways(void **state)
+{
+    static const size_t SIZES[] = { 1, 51, 52, 53, 54, 106, 107, 300, 3000, 3055, 3056, 4000 };
+    (void)state;
+    for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++)
+        writes_and_reads(SIZES[i]);
+}
+
+static void a_command_of_twice_the_longest_message_is_told_to_be_too_long_by_the_card(void **state)
+{
+    (void)state;
+    static char put[32 + 2 * 7000] = "00DA7F21 001B58 ";
+    struct bench *b = started(NULL);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    fill(put, 7000);
+    bench_expect(b, put, 0x6700);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void a_command_that_was_given_up_is_aborted(void **state)
+{
+    (void)state;
+    setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
+    struct bench *b = started(&(struct icc_timing){ .work_us = 50 * SECOND });
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
+    /* The application goes on, so the next command waits for its end; nobody gets its answer. */
+    const struct answer aid = bench_expect(b, GET_AID, 0x9000);
+    assert_int_equal(aid.length, 18);
+    assert_in_range(aid.took_us, 17 * SECOND, 24 * SECOND);
+    bench_free(b);
+}
+
+static void no_reset_takes_the_pin_away(void **state)
+{
+    (void)state;
+    struct bench *b = started(NULL);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    assert_int_equal(bench_power(IFD_RESET), IFD_SUCCESS);
+    bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+    bench_free(b);
+}
+
+static void touch(void *key)
+{
+    struct bench *const b = key;
+    icc_touch(b->icc, b->device->now_us);
+}
+
+static void a_touch_is_waited_for(void **state)
+{
+    (void)state;
+    struct bench *b = started(&(struct icc_timing){ .work_us = SECOND });
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+    bench_expect(b, "00DA00D6 02 0120", 0x9000);
+    bench_expect(b, VERIFY_USER, 0x9000);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 10 * SECOND, touch, b);
+    const struct answer answer = bench_expect(b, SIGN, 0x9000);
+    assert_in_range(answer.took_us, 10 * SECOND, 12 * SECOND);
+    bench_expect(b, VERIFY_USER, 0x9000);
+    assert_in_range(bench_expect(b, SIGN, 0x6982).took_us, 14 * SECOND, 17 * SECOND);
+    bench_works(b);
+    bench_free(b);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(int argc, char *argv[])
+{
+    const struct CMUnitTest tests[] = {
+        TEST(objects_of_all_sizes_go_both_ways),
+        TEST(a_command_of_twice_the_longest_message_is_told_to_be_too_long_by_the_card),
+        TEST(a_command_that_was_given_up_is_aborted),
+        TEST(no_reset_takes_the_pin_away),
+        TEST(a_touch_is_waited_for),
+    };
+    bench_choose(argc, argv);
+    return cmocka_run_group_tests_name("nk3", tests, NULL, NULL);
+}
