@@ -2,7 +2,9 @@
 /* test_faults.c - lines that lie, cards that lose the thread, firmware that sends nonsense: one clear error at most,
  * and the next command is right. */
 #include "bench.h"
+#include <stdio.h>
 #include <string.h>
+#include "openpgp_profile.h"
 
 static struct bench *started(void)
 {
@@ -139,6 +141,26 @@ static void long_commands_and_answers_are_chained(void **state)
     assert_int_equal(got.length, 1202);
     for (int i = 0; i < 1200; i++)
         assert_int_equal(got.bytes[i], 0xa5);
+    bench_free(b);
+}
+
+/* More than any card takes that is in these keys, but not than T=1 carries. */
+static void an_apdu_of_3000_bytes_and_its_answer_pass(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new_with((struct icc_options){ .profile = &openpgp_opcard });
+    char put[32 + 2 * 3000] = "00DA7F21 000BB8 ";
+    char *end = put + strlen(put);
+    for (int i = 0; i < 3000; i++)
+        end += snprintf(end, 3, "%02X", i & 0xff);
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    bench_expect(b, put, 0x9000);
+    const struct answer got = bench_expect(b, "00CA7F21 000000", 0x9000);
+    assert_int_equal(got.length, 3002);
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(got.bytes[i], i & 0xff);
     bench_free(b);
 }
 
@@ -309,6 +331,7 @@ int main(int argc, char *argv[])
         TEST(the_hid_side_resets_the_card_and_the_key_serves_again),
         TEST(a_card_that_asks_for_larger_blocks_gets_them),
         TEST(long_commands_and_answers_are_chained),
+        TEST(an_apdu_of_3000_bytes_and_its_answer_pass),
         TEST(a_card_that_aborts_its_answer_is_an_error_and_serves_again),
         TEST(bad_blocks_within_a_chain_cost_nothing),
         TEST(an_answer_that_answers_nothing_is_never_delivered),

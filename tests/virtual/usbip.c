@@ -351,7 +351,8 @@ static struct usbip_device describe(const struct usbip_server *server)
     const struct identity *identity = host_identity(server->host);
     const uint8_t *d = identity->device;
     struct usbip_device device = {
-        .path = "/sys/devices/virtual/usbip/", .bus = htonl(1), .address = htonl(2), .speed = htonl(USBIP_SPEED_FULL),
+        .path = "/sys/devices/virtual/usbip/", .bus = htonl(1), .address = htonl(2),
+        .speed = htonl(identity->high_speed ? USBIP_SPEED_HIGH : USBIP_SPEED_FULL),
         .vendor_id = htons((uint16_t)(d[8] | d[9] << 8)), .product_id = htons((uint16_t)(d[10] | d[11] << 8)),
         .bcd_device = htons((uint16_t)(d[12] | d[13] << 8)), .device_class = d[4], .subclass = d[5], .protocol = d[6],
         .configuration = identity->configuration[5], .configurations = d[17],
