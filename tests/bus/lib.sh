@@ -7,7 +7,7 @@
 #
 # BUILD is the build directory, ../../build if unset. Everything a scenario leaves is in $work: pcscd.log, gpg.log,
 # shim.log, NAME/log and NAME/apdus of each key. It goes with the scenario, but a failed one is kept in
-# $BUILD/failed/SCRIPT.
+# $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BUILD:=$(cd "$here/../.." && pwd)/build}"
@@ -29,6 +29,7 @@ built() {
 # on_bus [ARGUMENT...]: runs the script once more on a bus of its own, with our bundle beside libccid.
 on_bus() {
     local bundle
+    scenario=${*:+-$*}
     if [ -z "${TEST_BUS:-}" ]; then
         bundle=$(built ifd-nitrokey.bundle) || exit 1
         exec "$here/enter" --bundle "$bundle" "$0" "$@"
@@ -102,7 +103,7 @@ equal() {
 # keep_work: copies what a failed scenario has left, and shows the ends of the logs.
 keep_work() {
     local kept
-    kept=$BUILD/failed/$(basename "$0" .test.sh)
+    kept=$BUILD/failed/$(basename "$0" .test.sh)$scenario
     rm -rf "$kept" && mkdir -p "$BUILD/failed" && cp -r "$work" "$kept" 2>/dev/null
     tail -n 20 "$work"/*.log "$work"/*/log >&2 2>/dev/null
     echo "all of it is in $kept" >&2
@@ -182,7 +183,7 @@ pcscd_answers() {
 # start_pcscd [VARIABLE=VALUE...] [WRAPPER...]: in this environment, and by a wrapper such as "valgrind -q"; until it
 # answers.
 start_pcscd() {
-    env LD_PRELOAD="$usbfs_shim" USBFS_SHIM_LOG="$work/shim.log" "$@" pcscd --foreground --debug \
+    env LD_PRELOAD="$usbfs_shim" USBFS_SHIM_LOG="$work/shim.log" "$@" pcscd --foreground --debug --apdu \
         >>"$work/pcscd.log" 2>&1 &
     pcscd_pid=$!
     wait_until 30 pcscd_answers || {
@@ -252,7 +253,7 @@ stop_gpg() {
     wait_until 10 not pgrep -x 'gpg-agent|scdaemon'
 }
 
-# new_gpg_home: an empty GNUPGHOME whose scdaemon goes through pcscd and logs its APDUs, and whose pinentry takes the PINs
+# new_gpg_home: an empty GNUPGHOME whose scdaemon goes through pcscd, and whose pinentry takes the PINs
 # from the files pins/user and pins/admin there (those of a new card), and pins/new for a PIN to be set.
 new_gpg_home() {
     [ -z "${GNUPGHOME:-}" ] || stop_gpg || return
@@ -261,7 +262,7 @@ new_gpg_home() {
     mkdir "$GNUPGHOME/pins"
     echo 123456 >"$GNUPGHOME/pins/user"
     echo 12345678 >"$GNUPGHOME/pins/admin"
-    printf '%s\n' disable-ccid 'debug cardio' "log-file $GNUPGHOME/scdaemon.log" >"$GNUPGHOME/scdaemon.conf"
+    echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
     printf '%s\n' "pinentry-program $here/pinentry" >"$GNUPGHOME/gpg-agent.conf"
     printf '%s\n' no-greeting no-tty >"$GNUPGHOME/gpg.conf"
 }
@@ -307,14 +308,9 @@ card_apdus() {
     awk '$2 != "reset" { print $3 }' "$work/$1/apdus"
 }
 
-# scdaemon_apdus: the commands that scdaemon has sent, in the same form.
-scdaemon_apdus() {
-    sed -nE 's/.* PCSC_data: *//p' "$GNUPGHOME/scdaemon.log" | tr -d ' ' | tr a-f A-F
-}
-
-# client_apdus FILE: the commands in what apdu has printed, in the same form.
+# client_apdus: the commands that pcscd has got from its clients, in the same form.
 client_apdus() {
-    awk '$3 ~ /^[0-9A-F]+$/ { print $3 }' "$1"
+    sed -nE 's/.* APDU: //p' "$work/pcscd.log" | tr -d ' '
 }
 
 # whole_apdus MODEL: the commands on standard input, without what the driver makes of them for this model: parts of a chain
@@ -341,13 +337,13 @@ whole_apdus() {
         { print substr($0, 1, 8) " " chain data($0); chain = "" }'
 }
 
-# executed_once NAME FILE: whether the card has executed nothing but the commands in FILE (as by the functions above),
-# each at most as often as it was sent, and in that order.
+# executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, each at
+# most as often as it was sent, and in that order.
 executed_once() {
     local kind
     kind=$(cat "$work/$1/model")
-    whole_apdus "$kind" <"$2" >"$2.whole"
-    card_apdus "$1" | whole_apdus "$kind" | awk -v sent="$2.whole" '
+    client_apdus | whole_apdus "$kind" >"$work/sent"
+    card_apdus "$1" | whole_apdus "$kind" | awk -v sent="$work/sent" '
         { command = $0
           while ((more = getline line < sent) > 0 && line != command)
               ;

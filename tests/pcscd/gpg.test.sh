@@ -4,17 +4,7 @@
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
-
-# card_edit LINE...: gpg --card-edit with these answers; what it prints is in $work/edit.
-card_edit() {
-    printf '%s\n' "$@" quit | gpg --command-fd 0 --status-fd 1 --card-edit >"$work/edit" 2>&1
-    cat "$work/edit" >>"$work/gpg.log"
-    ! grep -E '^(gpg: .*(error|failed|Bad PIN)|.*SC_OP_FAILURE)' "$work/edit"
-}
-
-status_field() {
-    gpg --batch --with-colons --card-status 2>/dev/null | awk -F: -v field="$1" '$1 == field { print $2 }'
-}
+. "$(dirname "$0")/gpg.sh"
 
 new_key() {
     rm -rf "$work/key/state" && start_key key --state "$work/key/state" --generate 3,wtx=1,multiplier=100
@@ -26,34 +16,9 @@ counts_signatures() {
     signs && equal "$(status_field sigcount)" $((before + 1))
 }
 
-# What ssh needs of gpg-agent.
-authenticates() {
-    gpg-connect-agent 'scd serialno' "scd setdata $(printf '%064d' 1)" 'scd pkauth OPENPGP.3' /bye >"$work/auth" &&
-        grep -aq '^D ' "$work/auth"
-}
-
 sets_attributes() {
     card_edit admin name Card Virtual lang de sex m login virtual url https://example.org/ || return
     equal "$(status_field name) $(status_field lang) $(status_field login)" "Virtual de virtual"
-}
-
-# passwd NUMBER: an entry of the menu "passwd" in admin mode.
-passwd() {
-    card_edit admin passwd "$1" Q
-}
-
-changes_user_pin() {
-    echo 654321 >"$GNUPGHOME/pins/new"
-    passwd 1 || return
-    echo 654321 >"$GNUPGHOME/pins/user"
-    signs
-}
-
-changes_admin_pin() {
-    echo 87654321 >"$GNUPGHOME/pins/new"
-    passwd 3 || return
-    echo 87654321 >"$GNUPGHOME/pins/admin"
-    card_edit admin login changed && equal "$(status_field login)" changed
 }
 
 sets_reset_code() {
@@ -85,17 +50,6 @@ wrong_pins_block_with() {
     counters_equal key 0 "$1" 3
 }
 
-executed_as_sent() {
-    scdaemon_apdus >"$work/sent" && executed_once key "$work/sent"
-}
-
-factory_reset() {
-    card_edit admin factory-reset y yes || return
-    echo 123456 >"$GNUPGHOME/pins/user"
-    echo 12345678 >"$GNUPGHOME/pins/admin"
-    equal "$(status_field login)" "" && counters_equal key 3 0 3
-}
-
 state_is_kept() {
     local before
     before=$(gpg --batch --card-status | grep 'Signature key')
@@ -120,8 +74,7 @@ check "sets a resetting code" sets_reset_code
 check "unblocks the PIN by the resetting code" unblocks_by_reset_code
 check "unblocks the PIN by the admin PIN" unblocks_by_admin_pin
 check "keys survive replugging" state_is_kept
-check "the card has executed each command once, in order" \
-    executed_as_sent
+check "the card has executed each command once, in order" executed_once key
 check "resets to factory settings" factory_reset
 check "generates RSA 3072 after that" gpg_generate_on_card 3072
 check "signs with it" signs

@@ -37,10 +37,10 @@ scenario() {
     check "$1: pcscd lists readers within 5 s" took_at_most 5 wait_until 5 reader_count 1
     check "$1: the card becomes free" wait_until 60 is_idle
     check "$1: gpg --card-status succeeds within 5 s of that" took_at_most 5 wait_until 5 card_status
-    remember_gpg
+    stop_gpg
     check "$1: the key serves" serves
     check "$1: the next signature verifies" signs
-    remember_gpg
+    stop_gpg
     check "$1: each command was executed once, in order" once_and_in_order key 3
 }
 
@@ -49,7 +49,7 @@ check "a key is there" start_key key --generate 1 --generate 1 --generate 1 --ge
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1
 check "gpg generates its keys" gpg_generate_on_card
-remember_gpg
+stop_gpg
 scenario "the client is killed" kill_client
 scenario "pcscd is killed" kill_and_restart_pcscd
 check "pcscd ends" stop_pcscd

@@ -13,14 +13,7 @@ sign=002A9E9A0000333031300D060960864801650304020105000420$(printf '%064d' 7)0000
 
 # send APDU...: all in one connection, printed as apdu does, and remembered before.
 send() {
-    printf '%s\n' "$@" >>"$work/sent"
     "$apdu" "$@"
-}
-
-# remember_gpg: ends gpg's agents, which hold the card, and remembers what they sent in this gpg home.
-remember_gpg() {
-    stop_gpg
-    scdaemon_apdus >>"$work/sent" && rm -f "$GNUPGHOME/scdaemon.log"
 }
 
 # answers STATUS-WORD APDU...: all calls succeed, and the last answer ends so.
@@ -41,7 +34,7 @@ serves() {
 
 # once_and_in_order KEY USER-TRIES: what must hold after each story.
 once_and_in_order() {
-    executed_once "$1" "$work/sent" && counters_equal "$1" "$2" 0 3
+    executed_once "$1" && counters_equal "$1" "$2" 0 3
 }
 
 # took_at_most SECONDS COMMAND...
