@@ -306,6 +306,19 @@ static void time_extensions_are_waited_for(void **state)
     end(b);
 }
 
+static void a_time_extension_may_answer_any_command(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_POWER, b->port.now_ms);
+    b->port.at = "> 63 0000\n< 81 80 00\n< 81 00 00\n"
+                 "> 62 0000\n< 80 80 00\n< 80 80 00\n< 80 00 00 3B8F01805D4E6974726F6B657900000000006A\n";
+    assert_int_equal(card_power_off(&b->card, &vigil), ERR_NONE);
+    assert_int_equal(card_power_on(&b->card, &vigil), ERR_NONE);
+    assert_int_equal(*b->port.at, '\0');
+    end(b);
+}
+
 /* ---- abort ---- */
 
 static void a_command_that_is_given_up_is_aborted_where_that_is_possible(void **state)
@@ -518,6 +531,7 @@ int main(void)
         TEST(a_long_command_goes_in_parts),
         TEST(a_part_of_a_command_that_is_not_asked_on_for_is_an_error),
         TEST(time_extensions_are_waited_for),
+        TEST(a_time_extension_may_answer_any_command),
         TEST(a_command_that_is_given_up_is_aborted_where_that_is_possible),
         TEST(a_device_that_stays_deaf_costs_the_next_command_its_patience_and_no_more),
         TEST(a_device_without_abort_is_waited_for),
