@@ -83,6 +83,15 @@ def strings(value):
     return result
 
 
+def span(value):
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("must be two numbers, from and to")
+    low, high = (number(0, 0xFFFF)(v) for v in value)
+    if low > high:
+        raise ValueError("the first number must not be the larger one")
+    return [low, high]
+
+
 REQUIRED = object()
 U8, U16 = number(0, 0xFF), number(0, 0xFFFF)
 DEVICE = {
@@ -114,6 +123,7 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
+    "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
 }
 NOTES = {  # what only the README's table tells: the driver treats all products alike here
     "keeps_pin_over_reset": (yes_or_no, False),  # power off and on again do not forget a verified PIN
@@ -252,6 +262,7 @@ def models(products):
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
                      f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
+        lines.append("      .generation_s = {{ {}, {} }},".format(*r["quirks"]["generation_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
                      f".mute_answer_len = {len(mute or b'')}, .has_mute_answer = {c_bool(mute is not None)} }},")
     return "\n".join(lines + ["};", ""])

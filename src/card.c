@@ -93,7 +93,9 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     if (apdu_length < 4)
         return ERR_PROTOCOL;
     struct vigil vigil = vigil_begin(card->patience, patience_classify(apdu, apdu_length), card_now_ms(card));
+    progress_begin(card->progress, &vigil, card_now_ms(card));
     const enum err err = transmit(card, &vigil, apdu, apdu_length, answer, size, length);
+    progress_end(card->progress);
     exchange_wipe(card->exchange);
     if (err == ERR_TIMEOUT)
         log_error("no answer to a command of class \"%s\" within its patience; it will be dropped when it comes",

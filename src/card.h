@@ -9,6 +9,7 @@
 #include "exchange.h"
 #include "model.h"
 #include "patience.h"
+#include "progress.h"
 #include "t1.h"
 
 /* All fields belong to card.c and its levels. */
@@ -16,6 +17,7 @@ struct card {
     struct exchange *exchange;
     const struct model *model;
     const struct patience_table *patience;
+    struct progress *progress; /* NULL: nobody is told */
     uint32_t clock_khz;
     enum ccid_level level;
     bool powered;

@@ -105,8 +105,8 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
     if (answer->status != CCID_TIME_EXTENSION)
         return true;
     /* CCID 1.1 §6.2.6: bError multiplies the waiting time. FFh is one firmware's word for "touch me". */
-    vigil_renew(vigil, usb_now_ms(exchange->port));
     vigil_allow(vigil, exchange->bwt_ms, answer->error == 0xff ? 1 : answer->error);
+    vigil_renew(vigil, usb_now_ms(exchange->port));
     return false;
 }
 

@@ -14,6 +14,7 @@ struct model {
     bool has_mute_answer;
     bool has_abort;          /* it drops commands while it is at work; the Abort pair (CCID 1.1 §5.3.1) makes it listen */
     uint16_t abort_from;     /* ... from this bcdDevice on; older firmware does not survive it */
+    uint16_t generation_s[2]; /* how long the generation of one key usually takes: from, to; seconds */
     bool set_configuration;  /* SET_CONFIGURATION ends a command, when nothing else does */
 };
 

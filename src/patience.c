@@ -156,6 +156,8 @@ struct vigil vigil_within(const struct vigil *whole, uint32_t limit_ms, int64_t 
 void vigil_renew(struct vigil *vigil, int64_t now_ms)
 {
     vigil->heard_ms = now_ms;
+    if (vigil->heard)
+        vigil->heard(vigil->context, vigil, now_ms);
 }
 
 void vigil_allow(struct vigil *vigil, uint32_t bwt_ms, unsigned multiplier)

@@ -49,6 +49,8 @@ struct vigil {
     struct patience patience;
     int64_t begun_ms, heard_ms;
     uint64_t protocol_ms; /* what the protocol allows the device or card to take: BWT x multiplier */
+    void (*heard)(void *context, const struct vigil *vigil, int64_t now_ms); /* told of each sign of life; may be NULL */
+    void *context;
 };
 
 struct vigil vigil_begin(const struct patience_table *table, enum patience_class class, int64_t now_ms);

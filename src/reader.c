@@ -29,6 +29,7 @@ struct reader {
     struct usb_port *port;
     struct exchange exchange;
     struct card card;
+    struct progress progress;
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
 
@@ -237,6 +238,8 @@ static enum err open_key(struct reader *reader)
     reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
     reader->exchange.can_restart = reader->model->set_configuration;
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
+    progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);
+    reader->card.progress = &reader->progress;
     return take_key(reader);
 }
 

@@ -48,6 +48,7 @@ struct bench *bench_new_with(struct icc_options card)
         card.profile = openpgp_profile_find(identity()->application);
     bench = (struct bench){ .icc = icc_new(&card) };
     assert_non_null(bench.icc);
+    setenv("IFD_NITROKEY_RUN", "/nonexistent", 0); /* nobody watches, unless a test says so */
     bench.device = firmware_new(identity(), bench.icc, &(struct firmware_options){ .first_byte_limit_us = 0 });
     assert_non_null(bench.device);
     bench.slot = virtual_insert(BENCH_NODE, bench.device);

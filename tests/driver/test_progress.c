@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_progress.c - the file in which the driver tells how a long command is getting on. */
+#include "bench.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME "ifd-nitrokey-001-002"
+
+static char directory[] = "/tmp/progress-XXXXXX";
+
+/* What the file holds at this moment of the virtual clock; empty: there is none. */
+struct look {
+    char text[1024];
+    mode_t mode;
+};
+
+static void look(void *context)
+{
+    struct look *const look = context;
+    struct stat attributes;
+    char path[64];
+    snprintf(path, sizeof path, "%s/" NAME, directory);
+    FILE *const file = fopen(path, "r");
+    *look = (struct look){ .mode = 0 };
+    if (!file)
+        return;
+    look->text[fread(look->text, 1, sizeof look->text - 1, file)] = '\0';
+    look->mode = fstat(fileno(file), &attributes) == 0 ? attributes.st_mode : 0;
+    fclose(file);
+}
+
+static long long field(const struct look *look, const char *key)
+{
+    const char *const line = strstr(look->text, key);
+    if (!line)
+        fail_msg("there is no %s in \"%s\"", key, look->text);
+    return atoll(line + strlen(key));
+}
+
+static unsigned files(void)
+{
+    unsigned count = 0;
+    DIR *const all = opendir(directory);
+    for (struct dirent *entry; (entry = readdir(all));)
+        count += entry->d_name[0] != '.';
+    closedir(all);
+    return count;
+}
+
+static struct bench *with_admin(int64_t work_us)
+{
+    struct bench *b = bench_new(&(struct icc_timing){ .work_us = work_us, .wtx_every_us = 10 * SECOND,
+                                                      .wtx_multiplier = 10 });
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    return b;
+}
+
+static struct look in_the_middle_of_a_generation(struct bench *b, int64_t after_us)
+{
+    struct look seen;
+    virtual_at(b->slot, virtual_now_us(b->slot) + after_us, look, &seen);
+    bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+    return seen;
+}
+
+static void a_generation_can_be_watched(void **state)
+{
+    (void)state;
+    struct bench *b = with_admin(60 * SECOND);
+    const struct look seen = in_the_middle_of_a_generation(b, SECOND);
+    assert_non_null(strstr(seen.text, "reader=Nitrokey Nitrokey Pro\n"));
+    assert_non_null(strstr(seen.text, "class=generate\n"));
+    assert_int_equal(field(&seen, "\npid="), getpid());
+    assert_int_equal(field(&seen, "\nbus="), 1);
+    assert_int_equal(field(&seen, "\naddress="), 2);
+    assert_int_equal(field(&seen, "\ntotal-ends=") - field(&seen, "\nbegun="), 2 * 3600 * 1000);
+    assert_in_range(field(&seen, "\nsilence-ends=") - field(&seen, "\nheard="), 20 * 60 * 1000 - 100, 20 * 60 * 1000 + 100);
+    assert_true(field(&seen, "\nusually-to=") > field(&seen, "\nusually-from="));
+    assert_int_equal(seen.mode & 07777, 0644);
+    assert_int_equal(files(), 0);
+    bench_free(b);
+}
+
+static void it_says_nothing_of_other_commands(void **state)
+{
+    (void)state;
+    struct look seen;
+    struct bench *b = with_admin(SECOND);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 5 * MS, look, &seen);
+    bench_expect(b, GET_AID, 0x9000);
+    assert_string_equal(seen.text, "");
+    virtual_at(b->slot, virtual_now_us(b->slot) + 5 * MS, look, &seen);
+    bench_expect(b, VERIFY_USER, 0x9000);
+    assert_string_equal(seen.text, "");
+    bench_free(b);
+}
+
+static void a_generation_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = with_admin(60 * SECOND);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 10 * SECOND, (void (*)(void *))virtual_unplug, b->slot);
+    assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_COMMUNICATION_ERROR);
+    assert_int_equal(files(), 0);
+    bench_free(b);
+}
+
+/* Somebody else who may write there has put links in the way. */
+static void links_are_not_followed(void **state)
+{
+    (void)state;
+    char victim[64], link[64];
+    snprintf(victim, sizeof victim, "%s/victim", directory);
+    FILE *const file = fopen(victim, "w");
+    assert_int_equal(fputs("precious", file) < 0, 0);
+    fclose(file);
+    snprintf(link, sizeof link, "%s/" NAME ".new", directory);
+    assert_int_equal(symlink(victim, link), 0);
+    snprintf(link, sizeof link, "%s/" NAME, directory);
+    assert_int_equal(symlink(victim, link), 0);
+    struct bench *b = with_admin(60 * SECOND);
+    const struct look seen = in_the_middle_of_a_generation(b, SECOND);
+    assert_non_null(strstr(seen.text, "class=generate\n"));
+    assert_int_equal(files(), 1);
+    char text[16] = "";
+    FILE *const after = fopen(victim, "r");
+    assert_int_equal(fread(text, 1, sizeof text, after), 8);
+    fclose(after);
+    assert_string_equal(text, "precious");
+    unlink(victim);
+    bench_free(b);
+}
+
+static void a_directory_that_is_not_there_changes_nothing(void **state)
+{
+    (void)state;
+    setenv("IFD_NITROKEY_RUN", "/nonexistent", 1);
+    struct bench *b = with_admin(60 * SECOND);
+    const struct look seen = in_the_middle_of_a_generation(b, SECOND);
+    assert_string_equal(seen.text, "");
+    bench_works(b);
+    bench_free(b);
+    setenv("IFD_NITROKEY_RUN", directory, 1);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    return rmdir(directory);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_generation_can_be_watched),
+        TEST(it_says_nothing_of_other_commands),
+        TEST(a_generation_that_fails_leaves_nothing),
+        TEST(links_are_not_followed),
+        TEST(a_directory_that_is_not_there_changes_nothing),
+    };
+    if (!mkdtemp(directory))
+        return 1;
+    setenv("IFD_NITROKEY_RUN", directory, 1);
+    return cmocka_run_group_tests_name("progress", tests, NULL, end);
+}

@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# watch.test.sh - ifd-nitrokey watch: what people see of long commands, and that nothing else suffers meanwhile.
+. "$(dirname "$0")/../bus/lib.sh"
+on_bus "$@"
+. "$(dirname "$0")/story.sh"
+tool=$(built ifd-nitrokey)
+
+# generate_in_background NAME [READER]
+generate_in_background() {
+    local name=$1
+    shift
+    "$apdu" "$@" "$select" "$verify_admin" "$generate" >"$work/$name.generation" 2>&1 &
+    generation=$!
+}
+
+generation_succeeds() {
+    wait "$generation" && tail -n 1 "$work/$1.generation" | grep -q 'SCARD_S_SUCCESS .*9000$'
+}
+
+shows() {
+    grep -q -e "$2" "$work/$1" || { tail -n 1 "$work/$1" && return 1; }
+}
+
+once_shows() {
+    "$tool" watch --once | grep -e "$1"
+}
+
+nothing_runs() {
+    equal "$("$tool" watch --once)" "no long command runs"
+}
+
+begins_shown() {
+    equal "$(grep -c 'key pair: 0:00' "$work/watched") begins" "$1 begins"
+}
+
+json_is_json() {
+    "$tool" watch --once --json | python3 -c 'import json, sys; s = json.loads(sys.stdin.readline())
+assert s["command"] == "generate" and s["running"] and 0 < s["elapsed"] < 60000 and s["usually"][1] > 0, s'
+}
+
+# Neither the PIN nor anything of the commands in hexadecimal.
+no_secret() {
+    ! grep -ariE '12345678|3132333435363738|002000|0047|B600' "$work"/watched* /run/pcscd
+}
+
+cpu_ticks() {
+    awk '{ print $14 + $15 }' "/proc/$pcscd_pid/stat"
+}
+
+pcscd_works_little() {
+    local ticks=$(($(cpu_ticks) - before))
+    [ "$((ticks * 1000 / $(getconf CLK_TCK)))" -lt 1000 ] || { echo "$ticks ticks" && return 1; }
+}
+
+ends_at_once() {
+    took_at_most 2 end_pcscd TERM
+}
+
+check "a key is there" start_key key --generate 20,wtx=2,multiplier=10
+# pcscd lets no other key in while one of the same driver is at work, so this one comes first.
+model=nitrokey-3 && check "and a key of another model" start_key three --generate 10
+check "pcscd starts" start_pcscd
+check "they have cards" wait_until 10 cards_present 2
+check "nothing is shown when nothing runs" nothing_runs
+"$tool" watch >"$work/watched" 2>&1 &
+watcher=$!
+TERM=xterm script -qfc "'$tool' watch" "$work/watched-terminal" >/dev/null 2>&1 &
+before=$(cpu_ticks)
+generate_in_background one --reader "Nitrokey Nitrokey Pro"
+check "a generation is shown" wait_until 10 shows watched 'Nitrokey Nitrokey Pro (001/...) generates a key pair: 0:0.'
+check "with what is usual" shows watched 'usually 0:20 to 5:00'
+check "and when the driver gives up" shows watched 'given up after 19:5. more of silence, 1:59:5. at most'
+check "its signs of life are counted" wait_until 15 once_shows 'sign of life 0:0[0-4] ago ([3-9])'
+check "as JSON too" json_is_json
+check "on a terminal it is a line that moves" wait_until 5 shows watched-terminal $'\033\\[1A'
+check "other clients are served meanwhile" took_at_most 1 reader_count 2
+check "the generation succeeds" generation_succeeds one
+check "its end is shown" wait_until 5 shows watched 'Nitrokey Pro (001/...): ended after 0:2'
+check "pcscd has used less than a second of CPU time" pcscd_works_little
+check "nothing is shown any more" nothing_runs
+
+generate_in_background two --reader "Nitrokey Nitrokey Pro"
+check "another one is shown" wait_until 10 begins_shown 2
+check "pcscd, told to end, ends at once" ends_at_once
+check "its command is not shown any more" wait_until 5 shows watched 'ended after 0:0'
+check "pcscd starts again" took_at_most 15 start_pcscd
+check "the key is there when it is free" wait_until 40 cards_present 2
+check "and serves" answers " $aid" --reader "Nitrokey Nitrokey Pro" "$select" "$get_aid"
+generate_in_background three --reader "Nitrokey Nitrokey Pro"
+check "the same watcher shows the next one" wait_until 10 once_shows 'generates a key pair'
+check "it has never stopped" kill -0 "$watcher"
+
+"$apdu" --reader "Nitrokey Nitrokey 3" "$select" "$verify_admin" "$generate" >"$work/nk3.generation" &
+check "both are shown" wait_until 10 once_shows 'Nitrokey Nitrokey 3 '
+check "the first as before" once_shows 'Nitrokey Nitrokey Pro '
+check "no secret is shown" no_secret
+check "the generation succeeds" generation_succeeds three
+check "each command was executed once, in order" once_and_in_order key 3
+kill "$watcher"
+check "pcscd ends" stop_pcscd
+summary
