@@ -333,6 +333,7 @@ whole_apdus() {
             return substr(apdu, 11, 2 * number(substr(apdu, 9, 2)))
         }
         substr($0, 3, 2) == "C0" { next }
+        substr($0, 3, 6) != header { header = substr($0, 3, 6); chain = "" } # the card has refused a part, and so the rest
         /^[13579BDF]/ { chain = chain data($0); next }
         { print substr($0, 1, 8) " " chain data($0); chain = "" }'
 }

@@ -143,6 +143,13 @@ static bool lie_about_wtx(const struct control_target *target, int count, char *
     return true;
 }
 
+static bool touch(const struct control_target *target, int count, char *const words[], struct reply *reply)
+{
+    (void)count, (void)words, (void)reply;
+    icc_touch(target->icc, target->device->now_us);
+    return true;
+}
+
 static bool freeze(const struct control_target *target, int count, char *const words[], struct reply *reply)
 {
     (void)count, (void)reply;
@@ -246,7 +253,7 @@ static const struct {
     { "freeze", 1, 1, freeze },       { "stall", 1, 1, stall },         { "answer", 2, 2, spoil_answers },
     { "stale", 1, 1, stale },         { "hid-reset", 0, 0, hid_reset }, { "descriptors", 1, 1, descriptors },
     { "counters", 0, 0, counters },   { "busy", 0, 0, busy },           { "apdus", 0, 0, apdus },
-    { "stats", 0, 0, stats },         { "quit", 0, 0, quit },
+    { "stats", 0, 0, stats },         { "touch", 0, 0, touch },         { "quit", 0, 0, quit },
 };
 
 void control_execute(const struct control_target *target, char *line, char *answer, size_t size)

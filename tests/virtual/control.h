@@ -9,6 +9,7 @@
  *   corrupt edc|length|sequence|truncated|noise N   the next N blocks of the card
  *   mishear N                          the next N blocks the card hears arrive damaged
  *   ask-ifs N | ask-abort | lie-about-wtx N         what the card asks for
+ *   touch                              somebody touches the key; nothing happens if no command waits for it
  *   freeze on|off                      every endpoint answers NAK
  *   stall in|out                       halts a bulk endpoint
  *   answer sequence|slot|type|long|short|cut|swallow|repeat N   what is wrong with the next N answers

@@ -198,7 +198,11 @@ static enum handshake asked_of_interface(struct device *device, const struct set
     case GET_INTERFACE:
         return give(setup, data, length, zeros, 1);
     case SET_INTERFACE:
-        return setup->value == 0 ? HANDSHAKE_ACK : HANDSHAKE_STALL;
+        if (setup->value != 0)
+            return HANDSHAKE_STALL;
+        if (device->firmware->interface_set)
+            device->firmware->interface_set(device);
+        return HANDSHAKE_ACK;
     default: /* descriptors of a class */
         return device->firmware->control(device, setup, data, length);
     }

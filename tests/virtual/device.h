@@ -40,6 +40,7 @@ struct firmware {
     void (*power)(struct device *device, bool on);
     void (*reset)(struct device *device); /* bus reset */
     void (*configured)(struct device *device); /* SET_CONFIGURATION, also with the value it has; may be NULL */
+    void (*interface_set)(struct device *device); /* SET_INTERFACE; may be NULL */
     /* Class and vendor requests, and what is asked of an interface. data has room for setup->length bytes and holds
      * them when the host sends; *length: bytes of the data stage, set when the host receives. */
     enum handshake (*control)(struct device *device, const struct setup *setup, uint8_t *data, size_t *length);

@@ -57,6 +57,7 @@ void openpgp_touch(struct openpgp *card)
 void openpgp_touch_timeout(struct openpgp *card)
 {
     openpgp_touch(card);
+    fake_openpgp.untouched_long++;
 }
 
 bool openpgp_done(struct openpgp *card)

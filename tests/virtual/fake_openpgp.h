@@ -12,7 +12,7 @@ struct fake_openpgp {
     bool computing;      /* set by the test: openpgp_done() says that the answer is not there yet */
     bool untouched;      /* set by the test: the commands from now on wait for a touch, which resets it */
     unsigned waited;     /* openpgp_finish() was called all the same, and had to wait */
-    unsigned begun, resets;
+    unsigned begun, resets, untouched_long; /* the last: a touch did not come in time */
     size_t command_len;  /* of the last command */
     uint8_t command[OPENPGP_COMMAND_MAX];
 };

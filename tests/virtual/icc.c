@@ -37,6 +37,7 @@ struct icc {
     /* the command under way; nobody's: T=1 forgot it, so its answer is dropped and a next command waits for its end */
     struct icc_timing timing;
     bool busy, nobodys, whole; /* whole: the answer goes to icc_take_answer(), not to T=1 */
+    unsigned wtx_asked;
     int64_t begun_us, look_us, wtx_us; /* look_us: when the work may be done; wtx_us: the next S(WTX request) */
     uint8_t command[OPENPGP_COMMAND_MAX];
     size_t command_len;
@@ -66,7 +67,8 @@ struct icc *icc_new(const struct icc_options *options)
     icc->sign = options->sign;
     icc->other = options->other;
     icc->real_time = options->real_time;
-    icc->application = openpgp_new_profile(options->state_path, options->profile ? options->profile : &openpgp_card_3_4);
+    const struct openpgp_profile *const profile = options->profile ? options->profile : &openpgp_card_3_4;
+    icc->application = openpgp_new_profile(options->state_path, profile);
     icc->log = icc->application ? apdu_log_new(options->log_path) : NULL;
     if (!icc->log) {
         icc_free(icc);
@@ -103,11 +105,19 @@ static const struct icc_timing *timing(struct icc *icc, enum openpgp_effort effo
 static int64_t next_wtx(const struct icc *icc)
 {
     const int64_t every = icc->timing.wtx_every_us;
-    if (every <= 0)
+    if (every <= 0 || (icc->timing.wtx_count > 0 && icc->wtx_asked >= icc->timing.wtx_count))
         return ICC_NEVER;
     const int64_t worked = icc->now_us - icc->begun_us;
     const int64_t least = worked < icc->timing.silent_us ? icc->timing.silent_us - 1 : worked;
     return icc->begun_us + (least / every + 1) * every;
+}
+
+static void begin_to_work(struct icc *icc)
+{
+    icc->wtx_asked = 0;
+    icc->begun_us = icc->now_us;
+    icc->look_us = icc->begun_us + icc->timing.work_us;
+    icc->wtx_us = next_wtx(icc);
 }
 
 static void begin(struct icc *icc)
@@ -116,9 +126,9 @@ static void begin(struct icc *icc)
     memcpy(icc->command, icc->t1.command, icc->command_len);
     icc->timing = *timing(icc, openpgp_begin(icc->application, icc->command, icc->command_len));
     icc->busy = true;
-    icc->begun_us = icc->now_us;
-    icc->look_us = openpgp_waits_for_touch(icc->application) ? ICC_NEVER : icc->begun_us + icc->timing.work_us;
-    icc->wtx_us = next_wtx(icc);
+    begin_to_work(icc);
+    if (openpgp_waits_for_touch(icc->application))
+        icc->look_us = ICC_NEVER;
 }
 
 /* From now on at_us the block in t1.out is on the line. */
@@ -164,6 +174,7 @@ static bool end(struct icc *icc)
 
 static void ask_wtx(struct icc *icc)
 {
+    icc->wtx_asked++;
     t1_card_ask_wtx(&icc->t1, icc->lies ? icc->lie : icc->timing.wtx_multiplier);
     offer(icc, icc->wtx_us);
 }
@@ -351,8 +362,9 @@ void icc_touch(struct icc *icc, int64_t now_us)
 {
     if (!icc_waits_for_touch(icc))
         return;
+    catch_up(icc, now_us);
     openpgp_touch(icc->application);
-    icc->look_us = now_us + icc->timing.work_us;
+    begin_to_work(icc);
 }
 
 void icc_touch_timeout(struct icc *icc, int64_t now_us)

@@ -20,6 +20,7 @@ struct icc_timing {
     int64_t silent_us;      /* no S(WTX) before this much of the work has passed */
     int64_t wtx_every_us;   /* an S(WTX) request each time this much of the work has passed; 0 = never */
     uint8_t wtx_multiplier; /* its INF */
+    unsigned wtx_count;     /* so many and no more; 0: no limit */
 };
 
 struct icc_options {

@@ -40,8 +40,10 @@ static const char USAGE[] =
     "  --log FILE               writes a line for each command that the card executes\n"
     "  --serial HEX8            the last 8 digits of the USB serial number\n"
     "  --generate SPEC          how long a key generation takes:\n"
-    "                           SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N] (20)\n"
+    "                           SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N] (20)\n"
     "                           given several times: the n-th generation; the last is for all later ones\n"
+    "  --application NAME       another application than the model has: openpgp-card-3.4, openpgp-card-2.1, gnuk, opcard,\n"
+    "                           none\n"
     "  --sign SPEC              how long a signature takes (0.5)\n"
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
@@ -50,8 +52,8 @@ static const char USAGE[] =
     "                           corrupt edc|length|sequence|truncated|noise N, stall in|out, stale N,\n"
     "                           answer sequence|slot|type|long|short|cut|swallow|repeat N,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
-    "                           ask-ifs N, ask-abort, lie-about-wtx N, hid-reset, counters, busy, apdus,\n"
-    "                           stats, quit\n"
+    "                           ask-ifs N, ask-abort, lie-about-wtx N, hid-reset, touch, counters, busy,\n"
+    "                           apdus, stats, quit\n"
     "  --list                   names of the models\n"
     "  --help                   this text\n";
 
@@ -63,7 +65,7 @@ struct settings {
     struct firmware_options firmware;
 };
 
-enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, SERIAL, GENERATE, SIGN, FIRST_BYTE_LIMIT,
+enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, FIRST_BYTE_LIMIT,
                    NO_STALE_PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
@@ -74,6 +76,7 @@ static const struct option OPTIONS[] = {
     { "control", required_argument, NULL, CONTROL },
     { "state", required_argument, NULL, STATE },
     { "log", required_argument, NULL, LOG },
+    { "application", required_argument, NULL, APPLICATION },
     { "serial", required_argument, NULL, SERIAL },
     { "generate", required_argument, NULL, GENERATE },
     { "sign", required_argument, NULL, SIGN },
@@ -131,12 +134,15 @@ static bool read_option(struct settings *settings, enum option_code code, const 
     case LOG:
         settings->icc.log_path = value;
         return true;
+    case APPLICATION:
+        settings->icc.profile = openpgp_profile_find(value);
+        return settings->icc.profile || wrong("application", value, "there is no such application");
     case SERIAL:
         settings->serial = value;
         return is_serial(value) || wrong("serial", value, "must be 8 hexadecimal digits");
     case GENERATE:
         return add_generation(&settings->icc, first_generation, value)
-               || wrong("generate", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N], 8 at most");
+               || wrong("generate", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N], 8 at most");
     case SIGN:
         return timing_parse(value, &settings->icc.sign)
                || wrong("sign", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
@@ -244,7 +250,8 @@ static bool build_key(struct key *key, const struct settings *settings)
     set_serial(key, settings->serial);
     icc.atr = key->identity.atr;
     icc.atr_len = key->identity.atr_len;
-    icc.profile = openpgp_profile_find(key->identity.application);
+    if (!icc.profile)
+        icc.profile = openpgp_profile_find(key->identity.application);
     if (!(key->loop = loop_new()) || !catch_signals(key) || !(key->icc = icc_new(&icc)))
         return false;
     key->device = firmware_new(&key->identity, key->icc, &settings->firmware);

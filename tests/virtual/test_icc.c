@@ -1131,6 +1131,126 @@ static void what_is_sent_to_a_mute_card_covers_what_it_was_saying(void **state)
     SAYS(b, IFS | RESPONSE, 0xfe);
 }
 
+/* ---- whole APDUs ---- */
+
+#define EXECUTE(b, ...)                                                 \
+    do {                                                                \
+        const uint8_t apdu_[] = { __VA_ARGS__ };                        \
+        icc_execute((b)->icc, (b)->now_us, apdu_, sizeof apdu_);        \
+    } while (0)
+
+static size_t take_answer(struct bench *b)
+{
+    return icc_take_answer(b->icc, b->now_us, b->block, sizeof b->block);
+}
+
+/* Waits for the answer to COMMAND(..., n) and takes it. */
+static void gives_answer(struct bench *b, size_t n)
+{
+    const int64_t at = icc_answer_at(b->icc);
+    assert_true(at != ICC_NEVER && at > b->now_us);
+    b->now_us = at - 1;
+    assert_int_equal(take_answer(b), 0);
+    b->now_us = at;
+    assert_int_equal(take_answer(b), n + 2);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(b->block[i], (uint8_t)i);
+    assert_int_equal(b->block[n], 0x90);
+    assert_int_equal(b->block[n + 1], 0x00);
+    assert_true(icc_answer_at(b->icc) == ICC_NEVER);
+    assert_int_equal(take_answer(b), 0);
+}
+
+static void a_whole_apdu_is_answered_when_the_script_says(void **state)
+{
+    struct bench *b = *state;
+    EXECUTE(b, COMMAND(SIGN, 200));
+    assert_true(silent(b));
+    gives_answer(b, 200);
+    assert_int_equal(b->now_us, BEGIN_US + 300 * MS);
+    EXECUTE(b, COMMAND(GENERATE, 0));
+    gives_answer(b, 0);
+    assert_int_equal(b->now_us, BEGIN_US + 300 * MS + 25 * SECOND);
+    assert_true(silent(b));
+    assert_int_equal(executed(b), 2);
+    assert_int_equal(icc_log_get(b->icc, 0).answer_len, 200);
+}
+
+static void a_whole_answer_waits_until_there_is_room_for_it(void **state)
+{
+    struct bench *b = *state;
+    EXECUTE(b, COMMAND(QUICK, 100));
+    pass(b, SECOND);
+    assert_int_equal(icc_take_answer(b->icc, b->now_us, b->block, 101), 0);
+    assert_int_equal(icc_take_answer(b->icc, b->now_us, b->block, 102), 102);
+}
+
+static void without_power_a_whole_apdu_has_no_answer(void **state)
+{
+    struct bench *b = *state;
+    EXECUTE(b, COMMAND(SIGN, 8));
+    pass(b, 100 * MS);
+    icc_power_off(b->icc);
+    assert_true(icc_answer_at(b->icc) == ICC_NEVER);
+    pass(b, SECOND);
+    assert_int_equal(take_answer(b), 0);
+    assert_int_equal(icc_log_count(b->icc), 0);
+}
+
+static void a_command_that_waits_for_a_touch_begins_with_it(void **state)
+{
+    struct bench *b = *state;
+    fake_openpgp.untouched = true;
+    EXECUTE(b, COMMAND(SIGN, 8));
+    assert_true(icc_waits_for_touch(b->icc));
+    assert_true(icc_answer_at(b->icc) == ICC_NEVER);
+    pass(b, 100 * SECOND);
+    assert_int_equal(take_answer(b), 0);
+    icc_touch(b->icc, b->now_us);
+    assert_false(icc_waits_for_touch(b->icc));
+    gives_answer(b, 8);
+    assert_int_equal(b->now_us, BEGIN_US + 100 * SECOND + 300 * MS);
+    assert_int_equal(icc_log_get(b->icc, 0).begin_us, BEGIN_US + 100 * SECOND);
+}
+
+static void without_a_touch_in_time_the_answer_is_there_at_once(void **state)
+{
+    struct bench *b = *state;
+    fake_openpgp.untouched = true;
+    EXECUTE(b, COMMAND(SIGN, 8));
+    pass(b, 15 * SECOND);
+    icc_touch_timeout(b->icc, b->now_us);
+    assert_int_equal(fake_openpgp.untouched_long, 1);
+    assert_int_equal(take_answer(b), 10);
+    assert_int_equal(icc_log_get(b->icc, 0).end_us, b->now_us);
+}
+
+static void a_touch_that_nobody_waits_for_changes_nothing(void **state)
+{
+    struct bench *b = *state;
+    icc_touch(b->icc, b->now_us);
+    icc_touch_timeout(b->icc, b->now_us);
+    EXECUTE(b, COMMAND(SIGN, 8));
+    pass(b, 100 * MS);
+    icc_touch(b->icc, b->now_us);
+    icc_touch_timeout(b->icc, b->now_us);
+    gives_answer(b, 8);
+    assert_int_equal(b->now_us, BEGIN_US + 300 * MS);
+    assert_int_equal(fake_openpgp.untouched_long, 0);
+}
+
+static void a_reset_ends_the_wait_for_a_touch(void **state)
+{
+    struct bench *b = *state;
+    size_t length;
+    fake_openpgp.untouched = true;
+    EXECUTE(b, COMMAND(SIGN, 8));
+    (void)icc_reset(b->icc, b->now_us, &length);
+    assert_false(icc_waits_for_touch(b->icc));
+    icc_touch(b->icc, b->now_us);
+    assert_true(icc_answer_at(b->icc) == ICC_NEVER);
+}
+
 /* ---- the log ---- */
 
 static void the_log_in_memory_tells_each_command(void **state)
@@ -1316,6 +1436,13 @@ static const struct CMUnitTest TESTS[] = {
     TEST(a_mute_card_hears_and_says_nothing_until_it_is_not_mute),
     TEST(a_card_that_falls_mute_keeps_what_it_was_about_to_say),
     TEST(what_is_sent_to_a_mute_card_covers_what_it_was_saying),
+    TEST(a_whole_apdu_is_answered_when_the_script_says),
+    TEST(a_whole_answer_waits_until_there_is_room_for_it),
+    TEST(without_power_a_whole_apdu_has_no_answer),
+    TEST(a_command_that_waits_for_a_touch_begins_with_it),
+    TEST(without_a_touch_in_time_the_answer_is_there_at_once),
+    TEST(a_touch_that_nobody_waits_for_changes_nothing),
+    TEST(a_reset_ends_the_wait_for_a_touch),
     TEST(the_log_in_memory_tells_each_command),
     TEST(the_log_in_memory_holds_many_commands),
     TEST(the_log_file_is_as_promised),

@@ -45,22 +45,28 @@ static bool skip(const char **at, const char *word)
     return true;
 }
 
-static bool read_multiplier(const char **at, uint8_t *multiplier)
+static bool read_count(const char **at, unsigned *count)
 {
     int64_t as_us;
-    if (!read_seconds(at, &as_us) || as_us < SECOND || as_us > 255 * SECOND || as_us % SECOND != 0)
+    if (!read_seconds(at, &as_us) || as_us % SECOND != 0)
         return false;
-    *multiplier = (uint8_t)(as_us / SECOND);
+    *count = (unsigned)(as_us / SECOND);
     return true;
 }
 
 static bool read_option(const char **at, struct icc_timing *timing)
 {
+    unsigned count;
     if (skip(at, ",silent="))
         return read_seconds(at, &timing->silent_us);
     if (skip(at, ",wtx="))
         return read_seconds(at, &timing->wtx_every_us);
-    return skip(at, ",multiplier=") && read_multiplier(at, &timing->wtx_multiplier);
+    if (skip(at, ",signs="))
+        return read_count(at, &timing->wtx_count);
+    if (!skip(at, ",multiplier=") || !read_count(at, &count) || count < 1 || count > 255)
+        return false;
+    timing->wtx_multiplier = (uint8_t)count;
+    return true;
 }
 
 bool timing_parse(const char *text, struct icc_timing *timing)

@@ -9,9 +9,9 @@
 extern const struct icc_timing timing_defaults;
 
 /*
- * "SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]": the work; no sign of life before so much of it; an S(WTX
- * request) each time so much has passed (0: never); the multiplier it asks for, 1 ... 255. Seconds are decimal with
- * up to six places, at most a day. false: it is something else.
+ * "SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N]": the work; no sign of life before so much of it; an
+ * S(WTX request) each time so much has passed (0: never); the multiplier it asks for, 1 ... 255; so many of them and no
+ * more (0: no limit). Seconds are decimal with up to six places, at most a day. false: it is something else.
  */
 bool timing_parse(const char *text, struct icc_timing *timing);
 

@@ -1,0 +1,242 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# cell.sh STACK MODEL BEHAVIOUR - one cell of the survival table: what a client sees of a key that behaves so.
+# Prints a line of tabs: BEHAVIOUR MODEL STACK VERDICT FIRST NEXT WRONG RECOVERED ONCE SECONDS-LOST REMARK
+#   FIRST      the command succeeded: yes, no, or - where it cannot
+#   NEXT       the command sent right after it got its own answer
+#   WRONG      an answer that belongs to another command was delivered
+#   RECOVERED  a client got right answers in the end, without a replug
+#   ONCE       by the card's own log, each APDU was executed at most once and in order, and no PIN try was lost
+#   VERDICT    green: all that this behaviour allows was reached; otherwise red
+. "$(dirname "$0")/../bus/lib.sh"
+on_bus "$@"
+. "$(dirname "$0")/../pcscd/story.sh"
+stack=$1 model=$2 behaviour=$3
+aid_of_any='D2760001240[0-9A-F]*9000'
+exec 3>&1 >"$work/story" 2>&1
+
+# ---- the stacks ----
+
+start_stack() {
+    case $stack in
+    ifd-nitrokey) use_drivers ifd-nitrokey.bundle && start_pcscd ;;
+    libccid) use_drivers ifd-ccid.bundle && start_pcscd ;;
+    scdaemon) export GNUPGHOME=$work/gnupg && mkdir -p -m 700 "$GNUPGHOME" ;;
+    esac
+}
+
+# client STEP...: in one connection; goes on after a failure, and connects anew. What came is added to $work/answers.
+client() {
+    if [ "$stack" = scdaemon ]; then
+        timeout 120 "$here/../bench/scd_apdu.py" "$usbfs_shim" "$@"
+    else
+        timeout 1000 "$apdu" --keep-going --reconnect "$@"
+    fi >"$work/answers.$BASHPID"
+    sed "s/^/$BASHPID /" "$work/answers.$BASHPID" >>"$work/answers"
+    cat "$work/answers.$BASHPID"
+}
+
+# What clients have sent, for executed_once. The answers of a client that was killed are there as well.
+client_apdus() {
+    cat "$work/steps"
+}
+
+# sends STEP...: remembers them, and plays the client.
+sends() {
+    printf '%s\n' "$@" | grep -xE '[0-9A-F]+' >>"$work/steps"
+    client "$@"
+}
+
+ready() {
+    if [ "$stack" = scdaemon ]; then
+        return
+    fi
+    wait_until 10 cards_present "${1:-1}"
+}
+
+# ---- what came ----
+
+# right STEP RESULT: whether the answer can be one to this APDU; a status word alone always can.
+right() {
+    [[ $2 =~ ^[0-9A-F]{4}$ && $1 != "$get_aid" && $1 != "$generate" ]] && return
+    case $1 in
+    "$get_aid") [[ $2 =~ ^($aid_of_any|6[0-9A-F]{3})$ ]] ;;
+    "$generate") [[ $2 =~ ^(7F49[0-9A-F]*9000|6[0-9A-F]{3})$ ]] ;;
+    "$select") [[ $2 =~ 9000$ ]] ;;
+    "$sign") [[ ${#2} = 516 ]] ;;
+    *) true ;;
+    esac
+}
+
+wrong_answers() {
+    local id time code step result
+    while read -r id time code step result _; do
+        [ "$code" = SCARD_S_SUCCESS ] && [[ $step =~ ^[0-9A-F]+$ ]] || continue
+        right "$step" "$result" || echo "$step got ${result:0:40}"
+    done <"$work/answers"
+}
+
+# succeeded STEP: the last one of this kind among the lines on standard input.
+succeeded() {
+    awk -v step="$1" '$3 == step { last = ($2 == "SCARD_S_SUCCESS" && $4 ~ /9000$/) } END { exit !last }'
+}
+
+answers_right() {
+    local lines
+    lines=$(sends "$select" "$get_aid")
+    succeeded "$get_aid" <<<"$lines"
+}
+
+# ---- behaviours: set first and next ----
+
+first=- next=no key_options=() limit=60
+
+generation() {
+    start_key key "${key_options[@]}" && start_stack && ready || return
+    sends "$select" "$verify_admin" "$generate" "$get_aid" >"$work/lines"
+    first=no
+    succeeded "$generate" <"$work/lines" && first=yes
+    succeeded "$get_aid" <"$work/lines" && next=yes
+}
+
+# after COMMAND...: something happens to a key in use, then a command and the one after it.
+after() {
+    start_key key "${key_options[@]}" && start_stack && ready && answers_right || return
+    "$@"
+    sends "$select" "$get_aid" >"$work/lines"
+    first=no
+    succeeded "$get_aid" <"$work/lines" && first=yes
+    answers_right && next=yes
+}
+
+# while_generating SECONDS COMMAND...: that happens so long after the command.
+while_generating() {
+    local seconds=$1 begun=$EPOCHREALTIME
+    shift
+    start_key key "${key_options[@]}" && start_stack && ready || return
+    printf '%s\n' "$select" "$verify_admin" "$generate" >>"$work/steps"
+    client "$select" "$verify_admin" "$generate" >"$work/lines" &
+    background=$!
+    sleep "$seconds"
+    "$@"
+    wait "$background"
+    first=no
+    succeeded "$generate" <"$work/lines" && first=yes
+    answers_right && next=yes
+}
+
+kill_client() {
+    pkill -KILL -f -x "$apdu .*|.*scdaemon --server .*|.*scd_apdu.py .*"
+}
+
+kill_and_restart_pcscd() {
+    kill_pcscd && start_pcscd
+}
+
+b_mute() {
+    tell key mute on
+    sends "$get_aid" >/dev/null &
+    sleep 5
+    tell key mute off
+    wait $!
+}
+
+b_touch() {
+    start_key key --generate 1 && start_stack && ready || return
+    sends "$select" "$verify_admin" "$generate" 00DA00D6020120 "$verify_user" "$sign" "$get_aid" >"$work/lines"
+    first=-
+    grep -q " $sign 6[0-9A-F]*$" "$work/lines" && succeeded "$get_aid" <"$work/lines" && next=yes
+}
+
+b_two_clients() {
+    key_options=(--generate 10,silent=10)
+    while_generating 1 other_client
+}
+
+other_client() {
+    (answers_right) &
+}
+
+b_two_keys() {
+    key_options=(--generate 20,silent=20)
+    start_key key "${key_options[@]}" && start_key other && start_stack && ready 2 || return
+    printf '%s\n' "$select" "$verify_admin" "$generate" >>"$work/steps"
+    client --reader "$(pcsc_readers | head -n 1)" "$select" "$verify_admin" "$generate" >"$work/lines" &
+    background=$!
+    sleep 1
+    first=yes next=yes
+    for try in 1 2 3 4 5; do
+        took_at_most 1 eval 'sends --reader "$(pcsc_readers | tail -n 1)" "$select" "$get_aid" | succeeded "$get_aid"' || next=no
+    done
+    wait "$background"
+    succeeded "$generate" <"$work/lines" || first=no
+}
+
+b_replug() {
+    start_key key && start_stack && ready || return
+    while sends "$select" "$get_aid" >/dev/null; do sleep 0.1; done &
+    background=$!
+    for try in {1..20}; do
+        replug key && sleep 0.3
+    done
+    kill "$background" && ready
+    answers_right && next=yes
+}
+
+seconds=${behaviour##*-}
+case $behaviour in
+signs-each-second-*) key_options=(--generate "$seconds,wtx=1,multiplier=1") ;;
+signs-each-10-s-x1-*) key_options=(--generate "$seconds,wtx=10,multiplier=1") ;;
+signs-each-10-s-x100-*) key_options=(--generate "$seconds,wtx=10,multiplier=100") ;;
+one-sign-at-the-start-*) key_options=(--generate "$seconds,wtx=1,multiplier=1,signs=1") ;;
+no-sign-*) key_options=(--generate "$seconds,silent=$seconds") ;;
+esac
+case $model in nitrokey-hsm-*) key_options+=(--application openpgp-card-3.4) ;; esac
+
+begun=${EPOCHREALTIME/[.,]/} must=success scripted=0
+case $behaviour in
+signs-* | one-sign-* | no-sign-*) scripted=$seconds && generation ;;
+late-answer)
+    case $stack-$model in
+    scdaemon-*) scripted=7 ;;
+    *) scripted=16 ;;
+    esac
+    key_options=(--generate "$scripted,silent=$scripted") && generation ;;
+stalled-in) must=recovery && after tell key stall in ;;
+stalled-out) must=recovery && after tell key stall out ;;
+lost-wtx-answer) scripted=8 && key_options=(--generate "8,wtx=3,multiplier=1") && while_generating 2 tell key mishear 1 ;;
+corrupt-*-once) after tell key corrupt "$(cut -d - -f 2 <<<"$behaviour")" 1 ;;
+corrupt-*-20) must=recovery && after tell key corrupt "$(cut -d - -f 2 <<<"$behaviour")" 20 ;;
+mute-5-s) must=recovery scripted=5 && after b_mute ;;
+touch-not-given) must=recovery scripted=15 && b_touch ;;
+client-killed) must=recovery scripted=20 && key_options=(--generate 20,silent=20) && while_generating 5 kill_client ;;
+pcscd-killed) must=recovery scripted=20 && key_options=(--generate 20,silent=20) && while_generating 5 kill_and_restart_pcscd ;;
+two-clients) scripted=10 && b_two_clients ;;
+two-keys) scripted=20 && b_two_keys ;;
+replug-20) must=recovery && b_replug ;;
+hid-reset) must=recovery && after tell key hid-reset ;;
+*) echo "there is no behaviour $behaviour" >&2 && exit 2 ;;
+esac
+
+# ---- the verdict ----
+
+recovered=$next
+if [ "$next" = no ]; then
+    wait_until "$limit" answers_right && recovered=yes
+fi
+lost=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000000 - ${scripted%%.*}))
+wrong=no once=yes
+[ -z "$(wrong_answers)" ] || wrong=yes
+pins=$(tell key counters)
+[ "$pins" = "ok pw1=3 rc=0 pw3=3" ] || once=no
+executed_once key || once=no
+verdict=red
+case $must in
+success) [ "$first$next$wrong$recovered$once" = yesyesnoyesyes ] && verdict=green ;;
+recovery) [ "$wrong$recovered$once" = noyesyes ] && verdict=green ;;
+esac
+remark=$(wrong_answers | head -n 1)
+printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$behaviour" "$model" "$stack" "$verdict" "$first" "$next" "$wrong" \
+    "$recovered" "$once" "$lost" "${remark:--}" >&3
+[ "$verdict" = green ] || cp -r "$work" "$BUILD/failed/survival-$stack-$model-$behaviour" 2>/dev/null
+[ "$stack" = scdaemon ] || end_pcscd KILL
