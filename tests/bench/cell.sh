@@ -13,6 +13,8 @@ on_bus "$@"
 . "$(dirname "$0")/../pcscd/story.sh"
 stack=$1 model=$2 behaviour=$3
 aid_of_any='D2760001240[0-9A-F]*9000'
+# Extended APDUs are for those who take them.
+case $model in nitrokey-start-*) generate=0047800002B60000 sign=${sign/0000333031/333031} sign=${sign%0000}00 ;; esac
 exec 3>&1 >"$work/story" 2>&1
 
 # ---- the stacks ----
@@ -61,9 +63,9 @@ right() {
     [[ $2 =~ ^[0-9A-F]{4}$ && $1 != "$get_aid" && $1 != "$generate" ]] && return
     case $1 in
     "$get_aid") [[ $2 =~ ^($aid_of_any|6[0-9A-F]{3})$ ]] ;;
-    "$generate") [[ $2 =~ ^(7F49[0-9A-F]*9000|6[0-9A-F]{3})$ ]] ;;
+    "$generate") [[ $2 =~ ^(7F49[0-9A-F]*(9000|61..)|6[0-9A-F]{3})$ ]] ;;
     "$select") [[ $2 =~ 9000$ ]] ;;
-    "$sign") [[ ${#2} = 516 ]] ;;
+    "$sign") [[ $2 =~ ^([0-9A-F]{512}9000|6[0-9A-F]{3})$ ]] ;;
     *) true ;;
     esac
 }
@@ -78,7 +80,7 @@ wrong_answers() {
 
 # succeeded STEP: the last one of this kind among the lines on standard input.
 succeeded() {
-    awk -v step="$1" '$3 == step { last = ($2 == "SCARD_S_SUCCESS" && $4 ~ /9000$/) } END { exit !last }'
+    awk -v step="$1" '$3 == step { last = ($2 == "SCARD_S_SUCCESS" && $4 ~ /(9000|61..)$/) } END { exit !last }'
 }
 
 answers_right() {
@@ -89,10 +91,11 @@ answers_right() {
 
 # ---- behaviours: set first and next ----
 
-first=- next=no key_options=() limit=60
+first=- next=no key_options=() limit=60 card=()
+case $model in nitrokey-hsm-*) card=(--application openpgp-card-3.4) ;; esac # a card that has something to wait for
 
 generation() {
-    start_key key "${key_options[@]}" && start_stack && ready || return
+    start_key key "${key_options[@]}" "${card[@]}" && start_stack && ready || return
     sends "$select" "$verify_admin" "$generate" "$get_aid" >"$work/lines"
     first=no
     succeeded "$generate" <"$work/lines" && first=yes
@@ -101,7 +104,7 @@ generation() {
 
 # after COMMAND...: something happens to a key in use, then a command and the one after it.
 after() {
-    start_key key "${key_options[@]}" && start_stack && ready && answers_right || return
+    start_key key "${key_options[@]}" "${card[@]}" && start_stack && ready && answers_right || return
     "$@"
     sends "$select" "$get_aid" >"$work/lines"
     first=no
@@ -113,7 +116,7 @@ after() {
 while_generating() {
     local seconds=$1 begun=$EPOCHREALTIME
     shift
-    start_key key "${key_options[@]}" && start_stack && ready || return
+    start_key key "${key_options[@]}" "${card[@]}" && start_stack && ready || return
     printf '%s\n' "$select" "$verify_admin" "$generate" >>"$work/steps"
     client "$select" "$verify_admin" "$generate" >"$work/lines" &
     background=$!
@@ -159,7 +162,7 @@ other_client() {
 
 b_two_keys() {
     key_options=(--generate 20,silent=20)
-    start_key key "${key_options[@]}" && start_key other && start_stack && ready 2 || return
+    start_key key "${key_options[@]}" "${card[@]}" && start_key other && start_stack && ready 2 || return
     printf '%s\n' "$select" "$verify_admin" "$generate" >>"$work/steps"
     client --reader "$(pcsc_readers | head -n 1)" "$select" "$verify_admin" "$generate" >"$work/lines" &
     background=$!
@@ -191,7 +194,6 @@ signs-each-10-s-x100-*) key_options=(--generate "$seconds,wtx=10,multiplier=100"
 one-sign-at-the-start-*) key_options=(--generate "$seconds,wtx=1,multiplier=1,signs=1") ;;
 no-sign-*) key_options=(--generate "$seconds,silent=$seconds") ;;
 esac
-case $model in nitrokey-hsm-*) key_options+=(--application openpgp-card-3.4) ;; esac
 
 begun=${EPOCHREALTIME/[.,]/} must=success scripted=0
 case $behaviour in

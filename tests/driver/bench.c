@@ -87,13 +87,13 @@ static bool executed(const struct icc_apdu *apdu, size_t i)
 
 static bool is_wrong_user_pin(const struct icc_apdu *apdu)
 {
-    return apdu->command_len > 5 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
+    return apdu->command_len == 11 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
            memcmp(apdu->command + 5, "999999", 6) == 0;
 }
 
 static bool is_right_user_pin(const struct icc_apdu *apdu)
 {
-    return apdu->command_len > 5 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
+    return apdu->command_len == 11 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
            memcmp(apdu->command + 5, "123456", 6) == 0;
 }
 
