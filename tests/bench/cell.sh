@@ -30,7 +30,7 @@ start_stack() {
 # client STEP...: in one connection; goes on after a failure, and connects anew. What came is added to $work/answers.
 client() {
     if [ "$stack" = scdaemon ]; then
-        timeout 120 "$here/../bench/scd_apdu.py" "$usbfs_shim" "$@"
+        timeout 1000 "$here/../bench/scd_apdu.py" "$usbfs_shim" "$@"
     else
         timeout 1000 "$apdu" --keep-going --reconnect "$@"
     fi >"$work/answers.$BASHPID"
