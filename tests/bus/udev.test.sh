@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# udev.test.sh - what the real udevadm makes of each key by our rules.
+. "$(dirname "$0")/../bus/lib.sh"
+on_bus "$@"
+export SYSTEMD_DEVICE_VERIFY_SYSFS=0 # /sys is the test bus's
+rules=/usr/lib/udev/rules.d
+generate=$here/../../readers/generate.py
+
+# Only our rules: the system's might do the same.
+only_our_rules() {
+    mount -t tmpfs tmpfs "$rules" && cp "$(built 70-ifd-nitrokey.rules)" "$rules"
+}
+
+our_rules_for_group() {
+    "$generate" rules "--group=$1" "$rules/70-ifd-nitrokey.rules" "$here/../../udev/70-ifd-nitrokey.rules.in" \
+        "$here"/../../readers/*.toml
+}
+
+# event ACTION: what udev makes of such an event of the key, of which it knows nothing yet.
+event() {
+    rm -rf /run/udev/data
+    udevadm test --action="$1" /sys/devices/usb1/1-1 >"$work/event" 2>&1
+}
+
+says() {
+    grep -q -e "$1" "$work/event" || { grep 70-ifd "$work/event" | tail -n 1 && return 1; }
+}
+
+is_silent() {
+    not grep -E '70-ifd-nitrokey.rules:[0-9]|uaccess|SMARTCARD' "$work/event"
+}
+
+has_disk() {
+    grep -q '^class = 0x08' "$here/../../readers/$model.toml"
+}
+
+keeps_over_suspend() {
+    if has_disk; then
+        not says persist
+    else
+        says "persist' writing '0'"
+    fi
+}
+
+check "only our rules are there" only_our_rules
+if udevadm verify --help >/dev/null 2>&1; then
+    check "udevadm verify finds nothing" udevadm verify --no-style "$rules/70-ifd-nitrokey.rules"
+fi
+for model in $("$virtual_nitrokey" --list); do
+    check "$model is plugged in" start_key "$model"
+    for action in add change; do
+        check "$model: udevadm test --action=$action" event "$action"
+        check "$model: it is for the person at the seat" says '^TAGS=.*:uaccess:'
+        check "$model: it is told to be a card reader" says '^ID_SMARTCARD_READER=1'
+        check "$model: it is enumerated anew after a suspend, but for one with a disk" keeps_over_suspend
+    done
+    event remove
+    check "$model: nothing is done when it goes" is_silent
+    check "$model is taken out" stop_key "$model"
+    unset "key_ports[$model]"
+done
+model=nitrokey-pro-2
+check "a key is plugged in" start_key key
+check "rules for a group" our_rules_for_group daemon
+event add
+check "give it to the group" says "GROUP $(getent group daemon | cut -d : -f 3)"
+for id in 42b4 42dd 4287; do # a bootloader, another one, a key for FIDO only
+    echo "$id" >/sys/devices/usb1/1-1/idProduct
+    event add
+    check "20a0:$id is left alone" is_silent
+done
+summary
