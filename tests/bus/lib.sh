@@ -318,7 +318,7 @@ client_apdus() {
 # may be aborted the GET RESPONSE that finds out whether it listens.
 whole_apdus() {
     case $1 in
-    nitrokey-start* | gnuk) ;;
+    nitrokey-start* | gnuk | gnuk-ev) ;;
     nitrokey-3* | nitrokey-passkey) sed '/^00C0000000$/d' && return ;;
     *) cat && return ;;
     esac

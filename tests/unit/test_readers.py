@@ -262,7 +262,8 @@ class Names(unittest.TestCase):
             (0x20a0, 0x4109): "Nitrokey Nitrokey Storage", (0x20a0, 0x4211): "Nitrokey Nitrokey Start",
             (0x20a0, 0x4230): "Nitrokey Nitrokey HSM", (0x20a0, 0x42b2): "Nitrokey Nitrokey 3",
             (0x20a0, 0x42f3): "Nitrokey Nitrokey Passkey", (0x316d, 0x4c4b): "Purism, SPC Librem Key",
-            (0x234b, 0x0000): "Free Software Initiative of Japan Gnuk"})
+            (0x234b, 0x0000): "Free Software Initiative of Japan Gnuk",
+            (0x1209, 0x2440): "GnuPG e.V. Gnuk"})  # which libccid does not know
 
 
 class Tables(Directory):
