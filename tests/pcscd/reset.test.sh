@@ -7,8 +7,9 @@ on_bus "$@"
 
 # A client that stays connected and takes its steps from this shell.
 connect() {
-    mkfifo "$work/steps" && "$apdu" --keep-going - <"$work/steps" >"$work/other" &
-    wait_until 5 test -p "$work/steps" && exec 9>"$work/steps"
+    mkfifo "$work/steps" && touch "$work/other" || return
+    "$apdu" --keep-going - <"$work/steps" >>"$work/other" &
+    exec 9>"$work/steps"
 }
 
 # other CODE STEP: what the connected client gets.
