@@ -64,7 +64,8 @@ static struct ccid_answer view(const uint8_t *bytes, size_t length)
     const size_t there = length - CCID_HEADER;
     return (struct ccid_answer){
         .type = bytes[0], .slot = bytes[5], .sequence = bytes[6],
-        .status = (enum ccid_status)(bytes[7] >> 6), .powered = (bytes[7] & 3) == 0, .error = bytes[8], .parameter = bytes[9],
+        .status = (enum ccid_status)(bytes[7] >> 6), .powered = (bytes[7] & 3) == 0,
+        .error = bytes[8], .parameter = bytes[9],
         .complete = said <= there,
         .data = bytes + CCID_HEADER,
         .length = said <= there ? said : there,

@@ -12,7 +12,7 @@ struct model {
     uint8_t mute_answer[4];  /* what the firmware returns, as a success, for a card that stayed silent */
     uint8_t mute_answer_len; /* 0 with has_mute_answer: it returns an empty block */
     bool has_mute_answer;
-    bool has_abort;          /* it drops commands while it is at work; the Abort pair (CCID 1.1 §5.3.1) makes it listen */
+    bool has_abort;          /* it drops commands while it is at work; the Abort pair (CCID 1.1 §5.3.1) ends one ... */
     uint16_t abort_from;     /* ... from this bcdDevice on; older firmware does not survive it */
     uint16_t generation_s[2]; /* how long the generation of one key usually takes: from, to; seconds */
     bool set_configuration;  /* SET_CONFIGURATION ends a command, when nothing else does */

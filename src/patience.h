@@ -49,7 +49,7 @@ struct vigil {
     struct patience patience;
     int64_t begun_ms, heard_ms;
     uint64_t protocol_ms; /* what the protocol allows the device or card to take: BWT x multiplier */
-    void (*heard)(void *context, const struct vigil *vigil, int64_t now_ms); /* told of each sign of life; may be NULL */
+    void (*heard)(void *context, const struct vigil *vigil, int64_t now_ms); /* told of signs of life; may be NULL */
     void *context;
 };
 

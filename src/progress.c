@@ -83,9 +83,9 @@ static void heard(void *context, const struct vigil *vigil, int64_t now_ms)
 
 void progress_begin(struct progress *progress, struct vigil *vigil, int64_t now_ms)
 {
-    const char *wish = secure_getenv("IFD_NITROKEY_RUN");
     if (!progress || (vigil->class != PATIENCE_RESET && vigil->class != PATIENCE_GENERATE))
         return;
+    const char *wish = secure_getenv("IFD_NITROKEY_RUN");
     progress->directory = open(wish ? wish : RUN_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (progress->directory < 0)
         return;

@@ -8,7 +8,7 @@ static const struct {
     const char *name, *summary;
     int (*run)(int argc, char *argv[]);
 } VERBS[] = {
-    { "watch", "shows how long a key generation or a reset has been running, and when the driver would give up", watch },
+    { "watch", "shows for how long a key generation or a reset has been running, and what is usual", watch },
 };
 
 static void usage(FILE *stream)

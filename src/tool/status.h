@@ -16,8 +16,8 @@ struct status {
     int64_t usually_from, usually_to;   /* how long such a command takes; 0: not known */
 };
 
-/* The commands that run, by bus and address; files that are stale or not understood are passed over. Returns how many, or
- * -1 with errno when the directory cannot be read. */
+/* The commands that run, by bus and address; files that are stale or not understood are passed over. Returns how many,
+ * or -1 with errno when the directory cannot be read. */
 int status_read_all(const char *directory, struct status all[STATUS_MAX]);
 
 /* The clock of the files. */

@@ -19,9 +19,9 @@
 
 static const char USAGE[] =
     "Usage: ifd-nitrokey watch [--once] [--json] [--directory DIR]\n"
-    "Shows each key that generates a key pair or is being reset: for how long, the last sign of life, what is usual, and\n"
-    "when the driver would give up. On a terminal a line that moves; otherwise a line at the beginning, each 10 s and at\n"
-    "the end. Ends by Ctrl-C.\n"
+    "Shows each key that generates a key pair or is being reset: for how long, the last sign of life, what is usual,\n"
+    "and when the driver would give up. On a terminal a line that moves; otherwise a line at the beginning, each 10 s\n"
+    "and at the end. Ends by Ctrl-C.\n"
     "\n"
     "  --once           shows what runs now, and ends\n"
     "  --json           a JSON object a line, each second; times in milliseconds\n"
@@ -79,17 +79,18 @@ static void running_line(const struct status *s, int64_t now, char line[LINE_SIZ
     char marks[BAR + 4], usual[64] = "";
     bar(s, now, marks);
     if (s->usually_to > 0)
-        snprintf(usual, sizeof usual, "usually %s to %s; ", duration(s->usually_from, from), duration(s->usually_to, to));
-    snprintf(line, LINE_SIZE, "%s%s (%03lld/%03lld) %s: %s; sign of life %s ago (%lld); %sgiven up after %s more of silence, "
-             "%s at most", marks, s->reader, (long long)s->bus, (long long)s->address, in_words(s->class),
+        snprintf(usual, sizeof usual, "usually %s to %s; ", duration(s->usually_from, from),
+                 duration(s->usually_to, to));
+    snprintf(line, LINE_SIZE, "%s%s (%03lld/%03lld) %s: %s; sign of life %s ago (%lld); %sgiven up after %s more of "
+             "silence, %s at most", marks, s->reader, (long long)s->bus, (long long)s->address, in_words(s->class),
              duration(now - s->begun, elapsed), duration(now - s->heard, ago), (long long)s->signs, usual,
              duration(s->silence_ends - now, silence), duration(s->total_ends - now, total));
 }
 
 static void print_json(const struct status *s, int64_t now, bool runs)
 {
-    printf("{\"reader\":\"%s\",\"bus\":%lld,\"address\":%lld,\"pid\":%lld,\"command\":\"%s\",\"running\":%s,\"elapsed\":%lld,"
-           "\"silent\":%lld,\"signs\":%lld,\"usually\":[%lld,%lld],\"silence_left\":%lld,\"total_left\":%lld}\n",
+    printf("{\"reader\":\"%s\",\"bus\":%lld,\"address\":%lld,\"pid\":%lld,\"command\":\"%s\",\"running\":%s,"
+           "\"elapsed\":%lld,\"silent\":%lld,\"signs\":%lld,\"usually\":[%lld,%lld],\"silence_left\":%lld,\"total_left\":%lld}\n",
            s->reader, (long long)s->bus, (long long)s->address, (long long)s->pid, s->class, runs ? "true" : "false",
            (long long)(now - s->begun), (long long)(now - s->heard), (long long)s->signs, (long long)s->usually_from,
            (long long)s->usually_to, (long long)(s->silence_ends - now), (long long)(s->total_ends - now));
@@ -121,8 +122,8 @@ static void tell_end(const struct settings *settings, const struct status *statu
     if (settings->json)
         print_json(status, now, false);
     else
-        printf("%s (%03lld/%03lld): ended after %s\n", status->reader, (long long)status->bus, (long long)status->address,
-               duration(now - status->begun, elapsed));
+        printf("%s (%03lld/%03lld): ended after %s\n", status->reader, (long long)status->bus,
+               (long long)status->address, duration(now - status->begun, elapsed));
 }
 
 static void tell_running(const struct settings *settings, const struct status *status, int64_t now)
@@ -136,8 +137,8 @@ static void tell_running(const struct settings *settings, const struct status *s
     printf(settings->terminal ? "\033[?7l%s\033[?7h\n" : "%s\n", line); /* a line stays a line on a narrow terminal */
 }
 
-static void tell_ends(const struct settings *settings, struct shown shown[STATUS_MAX], const struct status *all, int count,
-                      int64_t now)
+static void tell_ends(const struct settings *settings, struct shown shown[STATUS_MAX], const struct status *all,
+                      int count, int64_t now)
 {
     for (int i = 0; i < STATUS_MAX; i++) {
         bool runs = false;
