@@ -284,15 +284,28 @@ static enum handshake nk3_in(struct device *device, uint8_t endpoint, uint8_t *p
     return HANDSHAKE_ACK;
 }
 
+static enum handshake answer_with(const struct setup *setup, uint8_t *data, size_t *length, const uint8_t *bytes,
+                                      size_t size)
+{
+    *length = size < setup->length ? size : setup->length;
+    memcpy(data, bytes, *length);
+    return HANDSHAKE_ACK;
+}
+
 static enum handshake nk3_control(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
 {
+    static const uint8_t HID_REPORT[] = { /* CTAPHID: reports of 64 bytes each way */
+        0x06, 0xd0, 0xf1, 0x09, 0x01, 0xa1, 0x01, 0x09, 0x20, 0x15, 0x00, 0x26, 0xff, 0x00, 0x75, 0x08, 0x95,
+        0x40, 0x81, 0x02, 0x09, 0x21, 0x15, 0x00, 0x26, 0xff, 0x00, 0x75, 0x08, 0x95, 0x40, 0x91, 0x02, 0xc0,
+    };
     static const uint8_t CLOCK[] = { 0xfc, 0x0d, 0x00, 0x00 }, RATE[] = { 0x80, 0x25, 0x00, 0x00 };
     struct nk3 *const nk3 = nk3_of(device);
-    if (setup->request_type == 0xa1 && (setup->request == 2 || setup->request == 3)) {
-        *length = setup->length < sizeof CLOCK ? setup->length : sizeof CLOCK;
-        memcpy(data, setup->request == 2 ? CLOCK : RATE, *length);
+    if (setup->request_type == 0xa1 && (setup->request == 2 || setup->request == 3))
+        return answer_with(setup, data, length, setup->request == 2 ? CLOCK : RATE, sizeof CLOCK);
+    if (setup->request_type == 0x81 && setup->request == 6 && setup->value == 0x2200 && setup->index == 1)
+        return answer_with(setup, data, length, HID_REPORT, sizeof HID_REPORT);
+    if (setup->request_type == 0x21 && setup->index == 1) /* SET_IDLE and SET_PROTOCOL of the HID interface */
         return HANDSHAKE_ACK;
-    }
     if (setup->request_type != 0x21 || setup->request != 1) {
         reset_state(nk3);
         return HANDSHAKE_STALL;

@@ -19,6 +19,7 @@
 #include "pro.h"
 #include <stdlib.h>
 #include <string.h>
+#include "hid_report.h"
 
 #define SECOND INT64_C(1000000)
 #define HEADER 10
@@ -375,18 +376,6 @@ static enum handshake pro_in(struct device *device, uint8_t endpoint, uint8_t *p
 
 /* ---- control requests ---- */
 
-/* Reports of 64 bytes in each direction, of a vendor's own usage; 42 bytes as the HID descriptor says. */
-static const uint8_t REPORT_DESCRIPTOR[42] = {
-    0x06, 0x00, 0xff,                               /* usage page: vendor defined */
-    0x09, 0x01,                                     /* usage 1 */
-    0xa1, 0x01,                                     /* collection: application */
-    0x15, 0x00, 0x26, 0xff, 0x00,                   /*   logical values 0 ... 255 */
-    0x09, 0x01, 0x75, 0x08, 0x96, 0x40, 0x00, 0x81, 0x02, /* 64 bytes of 8 bits: input */
-    0x09, 0x01, 0x75, 0x08, 0x96, 0x40, 0x00, 0x91, 0x02, /* output */
-    0x09, 0x01, 0x75, 0x08, 0x96, 0x40, 0x00, 0xb1, 0x02, /* feature */
-    0xc0,
-};
-
 static enum handshake give_zeros(const struct setup *setup, uint8_t *data, size_t *length, size_t most)
 {
     *length = setup->length < most ? setup->length : most;
@@ -417,8 +406,8 @@ static enum handshake pro_control(struct device *device, const struct setup *set
     struct pro *pro = pro_of(device);
     if (setup->request_type == 0x81 && setup->request == 6 && setup->value == 0x2200 && pro->has_hid
         && setup->index == pro->hid_interface) {
-        *length = setup->length < sizeof REPORT_DESCRIPTOR ? setup->length : sizeof REPORT_DESCRIPTOR;
-        memcpy(data, REPORT_DESCRIPTOR, *length);
+        *length = setup->length < sizeof HID_REPORT_DESCRIPTOR ? setup->length : sizeof HID_REPORT_DESCRIPTOR;
+        memcpy(data, HID_REPORT_DESCRIPTOR, *length);
         return HANDSHAKE_ACK;
     }
     return class_request(pro, setup, data, length);

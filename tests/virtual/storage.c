@@ -21,8 +21,10 @@
 #include "storage.h"
 #include <stdlib.h>
 #include <string.h>
+#include "hid_report.h"
 #include "mass_storage.h"
 
+#define HID_INTERFACE 2
 #define MS INT64_C(1000)
 #define SECOND (1000 * MS)
 #define HEADER 10
@@ -390,7 +392,11 @@ static enum handshake storage_control(struct device *device, const struct setup 
     } else if (request == 0xa1fe && setup->length > 0) { /* Get Max LUN */
         data[0] = 0;
         *length = 1;
-    } else {
+    } else if (setup->index == HID_INTERFACE && setup->request_type == 0x81 && setup->request == 6 &&
+               setup->value == 0x2200) { /* GET_DESCRIPTOR */
+        *length = setup->length < sizeof HID_REPORT_DESCRIPTOR ? setup->length : sizeof HID_REPORT_DESCRIPTOR;
+        memcpy(data, HID_REPORT_DESCRIPTOR, *length);
+    } else if (setup->index != HID_INTERFACE || setup->request_type != 0x21 || setup->request != 0x0a) { /* SET_IDLE */
         return HANDSHAKE_STALL;
     }
     return HANDSHAKE_ACK;
@@ -519,8 +525,8 @@ struct storage_disturbances storage_disturbances(const struct device *device)
 }
 
 static const struct firmware STORAGE_FIRMWARE = {
-    .power = storage_power, .reset = storage_reset, .configured = storage_configured, .control = storage_control, .out = storage_out,
-    .in = storage_in, .advance = storage_advance, .next_us = storage_next_us, .busy = storage_busy,
+    .power = storage_power, .reset = storage_reset, .configured = storage_configured,
+    .control = storage_control, .out = storage_out, .in = storage_in, .advance = storage_advance, .next_us = storage_next_us, .busy = storage_busy,
     .reset_by_sibling = storage_reset_by_sibling, .free = storage_free,
 };
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034,SC2154
+# lib.sh - scenarios in the virtual machine: as ../bus/lib.sh, but with the kernel's own USB. To be sourced by bash.
+#
+# A virtual key is plugged into the kernel's USB/IP host controller (vhci-hcd), udevd does what it does, pcscd is Debian's
+# and finds the bundle where meson has installed it.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../bus/lib.sh"
+. "$here/../pcscd/story.sh"
+vhci=/sys/devices/platform/vhci_hcd.0
+virtual_nitrokey=$(built virtual-nitrokey) apdu=$(built apdu) pcsc_list=$(built pcsc_list)
+drivers=$(pkg-config --variable=usbdropdir libpcsclite)
+mkdir -p "$work"
+
+plug_in_port() {
+    "$here/../vm/attach.py" "$work/$1/usbip" $((key_ports[$1] - 1)) && wait_until 20 is_enumerated "$1" &&
+        udevadm settle -t 20
+}
+
+# is_enumerated NAME: configured, and so are its interfaces.
+is_enumerated() {
+    local device
+    device=$(device_of "$1") && ls "$device/$(basename "$device")":*/bInterfaceNumber
+}
+
+unplug() {
+    echo $((key_ports[$1] - 1)) >"$vhci/detach" && wait_until 20 not device_of "$1"
+}
+
+stop_key() {
+    unplug "$1" 2>/dev/null
+    tell "$1" quit >/dev/null
+    wait_until 10 ended "${key_pids[$1]}"
+}
+
+# device_of NAME: its directory in /sys.
+device_of() {
+    local device
+    for device in "$vhci"/usb*/*-"${key_ports[$1]}"; do
+        [ -e "$device/idVendor" ] && echo "$device" && return
+    done
+    return 1
+}
+
+# node_of NAME: its node in /dev.
+node_of() {
+    local device
+    device=$(device_of "$1") && printf '/dev/bus/usb/%03d/%03d\n' "$(<"$device/busnum")" "$(<"$device/devnum")"
+}
+
+# start_pcscd [VARIABLE=VALUE...] [WRAPPER...]
+start_pcscd() {
+    mkdir -p /run/pcscd
+    env "$@" pcscd --foreground --debug --apdu >>"$work/pcscd.log" 2>&1 &
+    pcscd_pid=$!
+    wait_until 60 pcscd_answers || {
+        echo "pcscd does not answer: $(tail -n 1 "$work/pcscd.log")"
+        return 1
+    }
+}

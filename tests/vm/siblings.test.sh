@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# siblings.test.sh - the other interfaces of a key stay with the kernel: the disk is read all through a generation.
+. "$(dirname "$0")/lib.sh"
+
+bound_to() {
+    local interface
+    for interface in "$(device_of "$1")"/*:*; do
+        [ "$(basename "$(readlink "$interface/driver")" 2>/dev/null)" = "$2" ] && return
+    done
+    ls -l "$(device_of "$1")"/*:*/driver
+    return 1
+}
+
+disk() {
+    local found
+    found=$(ls -d "$(device_of storage)"/*/host*/target*/*/block/* 2>/dev/null | head -n 1)
+    [ -n "$found" ] && echo "/dev/$(basename "$found")"
+}
+
+# The same bytes each time, past the cache.
+disk_is_read() {
+    dd if="$(disk)" iflag=direct bs=4096 count=8 status=none | sha256sum
+}
+
+# reads_until_the_end N: as long as the command runs; at least so often.
+reads_until_the_end() {
+    local first reads=0
+    first=$(disk_is_read) || return
+    while ! ended "$generation"; do
+        [ "$(disk_is_read)" = "$first" ] || return
+        reads=$((reads + 1))
+    done
+    [ "$reads" -ge "$1" ] || { echo "$reads reads" && return 1; }
+}
+
+undisturbed() {
+    ! dmesg | grep -iE 'reset (full|high)-speed|I/O error|usb.*disconnect'
+}
+
+model=nitrokey-storage-hs-261
+check "a Storage is plugged in" start_key storage --generate 20,silent=20
+model=nitrokey-3
+check "and a Nitrokey 3" start_key three
+check "the disk is there" wait_until 30 disk
+check "pcscd starts" start_pcscd
+check "they have cards" wait_until 30 cards_present 2
+check "the disk is the kernel's" bound_to storage usb-storage
+check "the Storage's HID interface too" bound_to storage usbhid
+check "the Nitrokey 3's, for FIDO, too" bound_to three usbhid
+"$apdu" --reader "Nitrokey Nitrokey Storage" "$select" "$verify_admin" "$generate" >"$work/generated" &
+generation=$!
+check "the disk is read all through a generation" reads_until_the_end 10
+check "which succeeds" grep -q "$generate 7F49" "$work/generated"
+tell storage corrupt edc 1000 >/dev/null
+"$apdu" --reader "Nitrokey Nitrokey Storage" "$get_aid" >/dev/null &
+generation=$!
+check "and all through a recovery" reads_until_the_end 1
+tell storage corrupt edc 0 >/dev/null
+check "the card is there again" wait_until 60 cards_present 2
+check "nothing has disturbed the disk" undisturbed
+check "pcscd ends" stop_pcscd
+summary
