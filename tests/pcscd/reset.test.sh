@@ -9,7 +9,7 @@ on_bus "$@"
 connect() {
     mkfifo "$work/steps" && touch "$work/other" || return
     "$apdu" --keep-going - <"$work/steps" >>"$work/other" &
-    exec 9>"$work/steps"
+    exec 9>"$work/steps" && wait_until 60 line_after 0
 }
 
 # other CODE STEP: what the connected client gets.

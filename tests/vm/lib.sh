@@ -9,22 +9,22 @@
 . "$here/../pcscd/story.sh"
 vhci=/sys/devices/platform/vhci_hcd.0
 virtual_nitrokey=$(built virtual-nitrokey) apdu=$(built apdu) pcsc_list=$(built pcsc_list)
+vhci_attach=$(built vhci_attach)
 drivers=$(pkg-config --variable=usbdropdir libpcsclite)
 mkdir -p "$work"
 
 plug_in_port() {
-    "$here/../vm/attach.py" "$work/$1/usbip" $((key_ports[$1] - 1)) && wait_until 20 is_enumerated "$1" &&
-        udevadm settle -t 20
+    "$vhci_attach" "$work/$1/usbip" $((key_ports[$1] - 1)) && wait_until 20 is_enumerated "$1"
 }
 
 # is_enumerated NAME: configured, and so are its interfaces.
 is_enumerated() {
-    local device
-    device=$(device_of "$1") && ls "$device/$(basename "$device")":*/bInterfaceNumber
+    compgen -G "$vhci/usb*/*-${key_ports[$1]}/*:*/bInterfaceNumber" >/dev/null
 }
 
+# The transfers end first, as when contact is lost; the kernel takes the device out when the connection ends.
 unplug() {
-    echo $((key_ports[$1] - 1)) >"$vhci/detach" && wait_until 20 not device_of "$1"
+    tell "$1" unplug >/dev/null && wait_until 20 not device_of "$1"
 }
 
 stop_key() {

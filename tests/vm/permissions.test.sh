@@ -25,8 +25,8 @@ start_pcscd_as_user() {
 
 check "rules for the group of pcscd" with_group
 check "a key is plugged in" start_key key
-check "its node is the group's" node_is_for_group
-check "and the person's at the seat" tagged
+check "its node is the group's" wait_until 10 node_is_for_group
+check "and the person's at the seat" wait_until 10 tagged
 udevadm trigger --action=change "$(device_of key)" && udevadm settle
 check "also after udevadm trigger" node_is_for_group
 check "pcscd starts as a user of its own" start_pcscd_as_user
