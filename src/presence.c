@@ -14,13 +14,12 @@
 #include "presence.h"
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
 
 bool presence_init(struct presence_state *presence)
 {
-    *presence = (struct presence_state){ .watch = -1, .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE) };
+    *presence = (struct presence_state){ .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE) };
     if (presence->wake < 0)
         return false;
     pthread_mutex_init(&presence->lock, NULL);
@@ -29,7 +28,6 @@ bool presence_init(struct presence_state *presence)
 
 void presence_destroy(struct presence_state *presence)
 {
-    presence_forget_watch(presence);
     close(presence->wake);
     pthread_mutex_destroy(&presence->lock);
 }
@@ -95,22 +93,6 @@ bool presence_enter_poll(struct presence_state *presence)
     return news;
 }
 
-void presence_watch(struct presence_state *presence, const char *node)
-{
-    if (presence->watch >= 0 || !node[0])
-        return;
-    presence->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (presence->watch >= 0 && inotify_add_watch(presence->watch, node, IN_CLOSE) < 0)
-        presence_forget_watch(presence);
-}
-
-void presence_forget_watch(struct presence_state *presence)
-{
-    if (presence->watch >= 0)
-        close(presence->watch);
-    presence->watch = -1;
-}
-
 int64_t presence_clock_ms(void)
 {
     struct timespec now;
@@ -120,21 +102,11 @@ int64_t presence_clock_ms(void)
 
 bool presence_sleep(struct presence_state *presence, int64_t deadline_ms)
 {
-    struct pollfd fds[2] = { { .fd = presence->wake, .events = POLLIN }, { .fd = presence->watch, .events = POLLIN } };
+    struct pollfd wake = { .fd = presence->wake, .events = POLLIN };
     const int64_t left = deadline_ms - presence_clock_ms();
-    const int ready = left > 0 ? poll(fds, 2, left > INT32_MAX ? INT32_MAX : (int)left) : 0;
-    if (ready == 0)
-        return true;
-    if (ready > 0 && fds[0].revents) {
-        uint64_t count;
-        return read(presence->wake, &count, sizeof count) == (ssize_t)sizeof count;
-    }
-    if (ready > 0 && fds[1].revents) {
-        char events[sizeof(struct inotify_event) + 256];
-        while (read(presence->watch, events, sizeof events) > 0)
-            ;
-    }
-    return false;
+    uint64_t count;
+    return left > 0 && poll(&wake, 1, left > INT32_MAX ? INT32_MAX : (int)left) > 0 &&
+           read(presence->wake, &count, sizeof count) == (ssize_t)sizeof count;
 }
 
 void presence_wake(struct presence_state *presence)

@@ -20,8 +20,7 @@ struct presence_state {
     enum { NOTICE_NONE, NOTICE_DUE, NOTICE_SEEN } notice;
     bool poller_known;
     pthread_t poller;
-    int wake;  /* eventfd, a semaphore: each count ends one poll */
-    int watch; /* inotify on the node while another program holds the interface, else -1 */
+    int wake; /* eventfd, a semaphore: each count ends one poll */
 };
 
 /* false: out of file descriptors; nothing is left then. */
@@ -39,14 +38,10 @@ bool presence_is_claimed(struct presence_state *presence);
 /* What to tell pcscd now. */
 enum presence presence_now(struct presence_state *presence);
 
-/* The node is watched so that the end of another program's hold is seen; forgotten when the key is ours. */
-void presence_watch(struct presence_state *presence, const char *node);
-void presence_forget_watch(struct presence_state *presence);
-
 /* The polling function is entered. true: there is something to tell already. */
 bool presence_enter_poll(struct presence_state *presence);
-/* Sleeps till there is something to tell, a stop, or the deadline of presence_clock_ms(). false: only woken to look
- * whether the node is free now. One thread at a time. */
+/* Sleeps till there is something to tell or a stop (true), or the deadline of presence_clock_ms() (false). One thread at
+ * a time. */
 bool presence_sleep(struct presence_state *presence, int64_t deadline_ms);
 int64_t presence_clock_ms(void);
 /* Ends exactly one sleep: the one that goes on, or else the next. */

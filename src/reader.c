@@ -13,6 +13,7 @@
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open */
+#define CLAIM_RETRY_MS 1000     /* while another program holds the key; a claim sends nothing */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
 #define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
 
@@ -99,30 +100,34 @@ enum presence reader_presence(struct reader *reader)
     return presence_now(&reader->presence);
 }
 
-/* ERR_NONE, ERR_BUSY, or why the key is of no use. The watch is set before the claim is tried, so that no close is
- * missed between the two. */
+/* ERR_NONE, ERR_BUSY, or why the key is of no use. */
 static enum err claim(struct reader *reader)
 {
-    presence_watch(&reader->presence, reader->place.node);
     pthread_mutex_lock(&reader->lock);
     const enum err err = usb_claim(reader->port);
     pthread_mutex_unlock(&reader->lock);
     presence_set_claimed(&reader->presence, err == ERR_NONE);
-    if (err != ERR_BUSY)
-        presence_forget_watch(&reader->presence);
     return note(reader, err);
+}
+
+/* The next moment to do something. That the holder lets go is not told by anything: a node may stay open without its
+ * interface, and a watch on it says "closed" before the kernel has released the interface. */
+static int64_t next_look(struct reader *reader, int64_t deadline)
+{
+    const int64_t retry = presence_clock_ms() + CLAIM_RETRY_MS;
+    return presence_is_claimed(&reader->presence) || retry > deadline ? deadline : retry;
 }
 
 enum err reader_poll(struct reader *reader, int timeout_ms)
 {
-    const int64_t deadline = presence_clock_ms() + (timeout_ms > 0 ? timeout_ms : 0);
-    bool told = presence_enter_poll(&reader->presence);
-    while (!told) {
+    const int64_t deadline = presence_clock_ms() + timeout_ms;
+    bool done = presence_enter_poll(&reader->presence);
+    while (!done) {
         if (!presence_is_claimed(&reader->presence) && claim(reader) == ERR_NONE) {
             log_info("the other program has let go of the key: taking it");
             break;
         }
-        told = presence_sleep(&reader->presence, deadline);
+        done = presence_sleep(&reader->presence, next_look(reader, deadline)) || presence_clock_ms() >= deadline;
     }
     return reader_presence(reader) == READER_GONE ? ERR_GONE : ERR_NONE;
 }

@@ -307,6 +307,21 @@ static void one_stop_ends_one_poll_also_one_that_begins_later(void **state)
     bench_free(b);
 }
 
+static void a_poll_ends_when_another_program_lets_go(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    virtual_occupy(b->slot, 1, true);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    struct poller p = poller();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
+    virtual_occupy(b->slot, 1, false);
+    pthread_join(thread, NULL); /* or this test takes a minute */
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+    bench_free(b);
+}
+
 static void closing_ends_a_poll(void **state)
 {
     (void)state;
@@ -384,6 +399,7 @@ int main(void)
         TEST(an_unplug_during_power_on_is_an_error_and_a_replug_works),
         TEST(closing_while_a_command_runs_ends_it_and_frees_all),
         TEST(one_stop_ends_one_poll_also_one_that_begins_later),
+        TEST(a_poll_ends_when_another_program_lets_go),
         TEST(closing_ends_a_poll),
         TEST(polling_an_idle_key_causes_no_transfer),
         TEST(two_keys_do_not_disturb_each_other),

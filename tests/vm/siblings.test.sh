@@ -18,20 +18,23 @@ disk() {
     [ -n "$found" ] && echo "/dev/$(basename "$found")"
 }
 
-# The same bytes each time, past the cache.
-disk_is_read() {
+# Past the cache.
+read_disk() {
     dd if="$(disk)" iflag=direct bs=4096 count=8 status=none | sha256sum
 }
 
-# reads_until_the_end N: as long as the command runs; at least so often.
-reads_until_the_end() {
-    local first reads=0
-    first=$(disk_is_read) || return
-    while ! ended "$generation"; do
-        [ "$(disk_is_read)" = "$first" ] || return
-        reads=$((reads + 1))
+# reads_till COMMAND [ARGUMENT...]: the same bytes each time, till it says that it is enough.
+reads_till() {
+    local first
+    first=$(read_disk) || return
+    until "$@"; do
+        equal "$(read_disk)" "$first" || return
     done
-    [ "$reads" -ge "$1" ] || { echo "$reads reads" && return 1; }
+}
+
+ten_times() {
+    reads=$((${reads:-0} + 1))
+    [ "$reads" -gt 10 ]
 }
 
 undisturbed() {
@@ -49,13 +52,15 @@ check "the disk is the kernel's" bound_to storage usb-storage
 check "the Storage's HID interface too" bound_to storage usbhid
 check "the Nitrokey 3's, for FIDO, too" bound_to three usbhid
 "$apdu" --reader "Nitrokey Nitrokey Storage" "$select" "$verify_admin" "$generate" >"$work/generated" &
-generation=$!
-check "the disk is read all through a generation" reads_until_the_end 10
+check "the disk is read all through a generation" reads_till ended $!
 check "which succeeds" grep -q "$generate 7F49" "$work/generated"
 tell storage corrupt edc 1000 >/dev/null
-"$apdu" --reader "Nitrokey Nitrokey Storage" "$get_aid" >/dev/null &
-generation=$!
-check "and all through a recovery" reads_until_the_end 1
+until [ -e "$work/enough" ]; do
+    "$apdu" --reader "Nitrokey Nitrokey Storage" "$get_aid"
+done >/dev/null &
+check "and all through recoveries" reads_till ten_times
+touch "$work/enough"
+wait $!
 tell storage corrupt edc 0 >/dev/null
 check "the card is there again" wait_until 60 cards_present 2
 check "nothing has disturbed the disk" undisturbed

@@ -28,7 +28,7 @@ persist_is_off() {
 
 for model in nitrokey-pro-2 nitrokey-start-rtm13 nitrokey-3; do
     check "$model is plugged in" start_key key
-    check "$model: it is not carried over a suspend" persist_is_off
+    check "$model: it is not carried over a suspend" wait_until 10 persist_is_off
     [ -n "$pcscd_pid" ] || check "pcscd starts" start_pcscd
     check "$model: it serves" next_is_right
     check "$model: a bus reset" bus_reset
