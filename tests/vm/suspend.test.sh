@@ -11,11 +11,11 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDWR), 0x5514)  # USBDEVFS_RESET
 END
 }
 
+# An open node keeps the key awake, so what can be seen is only that nothing is lost.
 autosuspend() {
     local power
     power=$(device_of key)/power
-    echo 0 >"$power/autosuspend_delay_ms" && echo auto >"$power/control" && sleep 3 && cat "$power/runtime_status"
-    echo on >"$power/control"
+    echo 0 >"$power/autosuspend_delay_ms" && echo auto >"$power/control" && next_is_right && echo on >"$power/control"
 }
 
 next_is_right() {

@@ -25,7 +25,6 @@ check "a key is plugged in" start_key key
 set_mark
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 30 cards_present 1
-sleep 2
 tail -n "+$((mark + 1))" "$work/usbmon" | awk '$3 == "S" && $4 ~ /^C/' >"$work/control"
 check "at open no control transfer is needed but for descriptors and strings" \
     not grep -vE ' s (80 06|80 08|81 06) ' "$work/control"
@@ -35,7 +34,7 @@ wait_until 20 grep -q "$select" "$work/apdus"
 set_mark
 wait "$client"
 check "an APDU is one transfer each way" equal "$(transfers Bo) $(transfers Bi) $(transfers)" "1 1 2"
-sleep 8 # pcscd powers the card off
+check "pcscd powers the card off" wait_until 20 logged POWER_STATE_UNPOWERED
 set_mark
 sleep 60
 check "in 60 s of idleness there is none" equal "$(transfers)" 0
