@@ -230,8 +230,8 @@ static bool stats(const struct control_target *target, int count, char *const wo
 {
     const struct host_statistics s = host_statistics(target->host);
     (void)count, (void)words;
-    SAY(reply, "ok control=%" PRIu64 " out=%" PRIu64 " in=%" PRIu64 " interrupt=%" PRIu64, s.control, s.bulk_out,
-        s.bulk_in, s.interrupt_in);
+    SAY(reply, "ok control=%" PRIu64 " out=%" PRIu64 " in=%" PRIu64 " interrupt=%" PRIu64 " pending=%zu",
+        s.control, s.bulk_out, s.bulk_in, s.interrupt_in, s.pending);
     return true;
 }
 

@@ -13,6 +13,7 @@ static struct device *new_pro(const struct identity *identity, struct icc *icc, 
     struct pro_options pro = pro_defaults;
     if (options->first_byte_limit_us > 0)
         pro.first_byte_limit_us = options->first_byte_limit_us;
+    pro.line_rate = options->line_rate;
     pro.stale_packet = !options->no_stale_packet;
     return pro_new(identity, icc, &pro);
 }

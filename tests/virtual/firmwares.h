@@ -6,6 +6,7 @@
 
 struct firmware_options {
     int64_t first_byte_limit_us; /* how long it listens for the first byte of the card's answer; 0: as it is made */
+    uint32_t line_rate;          /* bits a second between a chip and its firmware; 0: bytes take no time */
     bool no_stale_packet;        /* nothing old is in the endpoint after a bus reset */
 };
 

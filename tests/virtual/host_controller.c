@@ -189,7 +189,11 @@ struct urb *host_reap(struct host_controller *host)
 
 struct host_statistics host_statistics(const struct host_controller *host)
 {
-    return host->statistics;
+    struct host_statistics statistics = host->statistics;
+    for (size_t i = 0; i < QUEUES; i++)
+        for (const struct urb *urb = host->pending[i].first; urb; urb = urb->next)
+            statistics.pending++;
+    return statistics;
 }
 
 /* ---- the port ---- */

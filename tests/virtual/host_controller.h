@@ -36,9 +36,10 @@ struct urb {
     struct urb *next; /* its own */
 };
 
-/* Transfers submitted since the controller was made. */
+/* Transfers submitted since the controller was made, and how many of them have not ended. */
 struct host_statistics {
     uint64_t control, bulk_out, bulk_in, interrupt_in;
+    size_t pending;
 };
 
 struct host_controller;

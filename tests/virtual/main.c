@@ -45,6 +45,8 @@ static const char USAGE[] =
     "  --application NAME       another application than the model has: openpgp-card-3.4, openpgp-card-2.1, gnuk, opcard,\n"
     "                           none\n"
     "  --sign SPEC              how long a signature takes (0.5)\n"
+    "  --command SPEC           how long any other command takes (0.005)\n"
+    "  --line-rate N            bits a second between firmware and card (0: no time passes there)\n"
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
     "  --tell PATH COMMAND...   sends a command to the control socket PATH and prints the answer:\n"
@@ -65,8 +67,8 @@ struct settings {
     struct firmware_options firmware;
 };
 
-enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, FIRST_BYTE_LIMIT,
-                   NO_STALE_PACKET, TELL, LIST, HELP };
+enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, COMMAND,
+                   LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
     { "model", required_argument, NULL, MODEL },
@@ -80,6 +82,8 @@ static const struct option OPTIONS[] = {
     { "serial", required_argument, NULL, SERIAL },
     { "generate", required_argument, NULL, GENERATE },
     { "sign", required_argument, NULL, SIGN },
+    { "command", required_argument, NULL, COMMAND },
+    { "line-rate", required_argument, NULL, LINE_RATE },
     { "first-byte-limit", required_argument, NULL, FIRST_BYTE_LIMIT },
     { "no-stale-packet", no_argument, NULL, NO_STALE_PACKET },
     { "tell", required_argument, NULL, TELL },
@@ -146,6 +150,12 @@ static bool read_option(struct settings *settings, enum option_code code, const 
     case SIGN:
         return timing_parse(value, &settings->icc.sign)
                || wrong("sign", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
+    case COMMAND:
+        return timing_parse(value, &settings->icc.other)
+               || wrong("command", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
+    case LINE_RATE:
+        return sscanf(value, "%7u%c", &settings->firmware.line_rate, &(char){ 0 }) == 1
+               || wrong("line-rate", value, "must be a number of bits a second");
     case FIRST_BYTE_LIMIT:
         return timing_parse_seconds(value, &settings->firmware.first_byte_limit_us)
                || wrong("first-byte-limit", value, seconds);

@@ -189,6 +189,12 @@ static void get_slot_status(struct pro *pro)
         answer(pro, SLOT_STATUS, OK, 0, 0, 0);
 }
 
+/* How long bytes are on the line to the card: 11 bits each (ISO 7816-3 §11.2: the guard time of T=1 is one bit). */
+static int64_t line_us(const struct pro *pro, size_t length)
+{
+    return pro->options.line_rate ? (int64_t)length * 11 * SECOND / pro->options.line_rate : 0;
+}
+
 static void xfr_block(struct pro *pro)
 {
     const uint8_t *data = pro->message + HEADER;
@@ -200,9 +206,10 @@ static void xfr_block(struct pro *pro)
     } else if (length == 4 && data[0] == 0xff && data[1] == 0x11) {
         answer(pro, DATA_BLOCK, OK, 0, 0, 4); /* a PPS request: done at power on, so it is agreed to unheard */
     } else {
-        icc_hear(pro->icc, pro->device.now_us, data, length);
+        const int64_t sent_us = pro->device.now_us + line_us(pro, length);
+        icc_hear(pro->icc, sent_us, data, length);
         pro->stage = LISTENING_TO_CARD;
-        pro->until_us = pro->device.now_us + pro->options.first_byte_limit_us;
+        pro->until_us = sent_us + pro->options.first_byte_limit_us;
     }
 }
 
@@ -224,7 +231,7 @@ static void hear_card(struct pro *pro, int64_t at_us)
         length = 2;
     pro->length = length;
     pro->stage = HEARING_CARD;
-    pro->until_us = at_us + END_OF_ANSWER_US;
+    pro->until_us = at_us + line_us(pro, length) + END_OF_ANSWER_US;
 }
 
 /* Takes the data that some earlier message left in the buffer for the parameters of T=1. */

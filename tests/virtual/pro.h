@@ -11,6 +11,7 @@
 
 struct pro_options {
     int64_t first_byte_limit_us; /* how long it listens for the first byte of the card's answer */
+    uint32_t line_rate;          /* bits a second between firmware and card; 0: bytes take no time */
     bool stale_packet;           /* after each bus reset the bulk IN endpoint first gives 64 bytes of old memory */
     bool raises_ta1;             /* tells TA1 96h in the card's ATR as 98h, with the card's TCK: Nitrokey HSM with the
                                     fourth version of its card */

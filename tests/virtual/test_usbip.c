@@ -531,7 +531,7 @@ static void the_control_socket_answers_each_line(void **state)
     (void)state;
     static const char *const dialogue[][2] = {
         { "counters", "ok pw1=3 rc=0 pw3=3" }, { "touch", "ok" }, { "busy", "ok idle" }, { "apdus", "ok 0" },
-        { "stats", "ok control=0 out=0 in=0 interrupt=0" }, { "mute on", "ok" }, { "mute off", "ok" },
+        { "stats", "ok control=0 out=0 in=0 interrupt=0 pending=0" }, { "mute on", "ok" }, { "mute off", "ok" },
         { "generate 20,silent=20 0.5,wtx=0,multiplier=255", "ok" }, { "corrupt edc 2", "ok" }, { "stall in", "ok" },
         { "stale 1", "ok" }, { "answer swallow 0", "ok" }, { "descriptors right", "ok" }, { "hid-reset", "ok" },
         { "mute", "error mute: wrong arguments" }, { "mute maybe", "error mute: wrong arguments" },
