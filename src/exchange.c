@@ -63,8 +63,11 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
 
 void exchange_close(struct exchange *exchange)
 {
-    if (exchange->in && exchange->out)
-        exchange_wipe(exchange);
+    /* The port is closed: nothing writes to them any more, whatever is owed. */
+    if (exchange->in)
+        explicit_bzero(exchange->in, exchange->in_size);
+    if (exchange->out)
+        explicit_bzero(exchange->out, exchange->out_size);
     free(exchange->in);
     free(exchange->out);
     exchange->in = exchange->out = NULL;
@@ -77,9 +80,10 @@ void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms)
 
 void exchange_wipe(struct exchange *exchange)
 {
-    if (!exchange->owed) /* a transfer that is posted still writes there */
-        explicit_bzero(exchange->in, exchange->in_size);
-    explicit_bzero(exchange->out, exchange->out_size);
+    if (exchange->owed) /* a transfer that is posted still writes there */
+        return;
+    explicit_bzero(exchange->in, exchange->in_used);
+    exchange->in_used = 0;
 }
 
 /* ---- waiting ---- */
@@ -88,6 +92,20 @@ void exchange_wipe(struct exchange *exchange)
 struct nuisance {
     unsigned dropped, stalls;
 };
+
+/* One that failed does not tell how much it has brought. */
+static void note_use(struct exchange *exchange, const struct usb_news *news)
+{
+    const size_t used = news->event == USB_RECEIVED ? news->length : exchange->in_size;
+    if (news->event != USB_TIMEOUT && used > exchange->in_used)
+        exchange->in_used = used;
+}
+
+static void take_back_in(struct exchange *exchange)
+{
+    usb_take_back_in(exchange->port);
+    exchange->in_used = exchange->in_size;
+}
 
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
@@ -121,7 +139,7 @@ static void restart(struct exchange *exchange)
 static enum err out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected)
 {
     if (usb_take_back_out(exchange->port, usb_now_ms(exchange->port) + GRACE_MS) == USB_OUT_UNSENT) {
-        usb_take_back_in(exchange->port);
+        take_back_in(exchange);
         return ERR_TIMEOUT;
     }
     exchange->owed = usb_now_ms(exchange->port) - exchange->heard_ms < DEBT_LIMIT_MS;
@@ -145,7 +163,7 @@ static enum err broken(struct exchange *exchange, const struct ccid_expectation 
         exchange->synchronised = false;
         exchange->owed = false;
     }
-    usb_take_back_in(exchange->port);
+    take_back_in(exchange);
     log_error("USB transfer failed (answer %u)", expected->sequence);
     return ERR_IO;
 }
@@ -160,6 +178,7 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
         if (err != ERR_NONE)
             return err == ERR_GONE ? err : broken(exchange, expected);
         const struct usb_news news = usb_wait(exchange->port, vigil_deadline_ms(vigil));
+        note_use(exchange, &news);
         switch (news.event) {
         case USB_RECEIVED:
             if (examine(exchange, news.length, expected, vigil, &nuisance, answer))
@@ -209,9 +228,10 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     enum err err = usb_post_in(exchange->port, exchange->in, exchange->in_size);
     if (err == ERR_NONE)
         err = usb_post_out(exchange->port, exchange->out, length);
-    if (err != ERR_NONE)
-        return err == ERR_GONE ? err : broken(exchange, &expected);
-    err = await(exchange, &expected, vigil, answer);
+    if (err == ERR_NONE)
+        err = await(exchange, &expected, vigil, answer);
+    else if (err != ERR_GONE)
+        err = broken(exchange, &expected);
     explicit_bzero(exchange->out, length);
     return err;
 }

@@ -21,6 +21,7 @@ struct exchange {
     uint8_t slot, sequence;
     uint8_t *in, *out;
     size_t in_size, out_size;
+    size_t in_used;               /* so much of the IN buffer may hold something */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */
@@ -62,5 +63,5 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
  */
 bool exchange_abort(struct exchange *exchange);
 
-/* Overwrites both buffers: they carried an APDU. */
+/* Overwrites what an answer has left behind; commands are overwritten when they have gone. */
 void exchange_wipe(struct exchange *exchange);

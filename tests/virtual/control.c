@@ -226,6 +226,13 @@ static bool apdus(const struct control_target *target, int count, char *const wo
     return true;
 }
 
+static bool blocks(const struct control_target *target, int count, char *const words[], struct reply *reply)
+{
+    (void)count, (void)words;
+    SAY(reply, "ok %zu", icc_blocks(target->icc));
+    return true;
+}
+
 static bool stats(const struct control_target *target, int count, char *const words[], struct reply *reply)
 {
     const struct host_statistics s = host_statistics(target->host);
@@ -253,7 +260,8 @@ static const struct {
     { "freeze", 1, 1, freeze },       { "stall", 1, 1, stall },         { "answer", 2, 2, spoil_answers },
     { "stale", 1, 1, stale },         { "hid-reset", 0, 0, hid_reset }, { "descriptors", 1, 1, descriptors },
     { "counters", 0, 0, counters },   { "busy", 0, 0, busy },           { "apdus", 0, 0, apdus },
-    { "stats", 0, 0, stats },         { "touch", 0, 0, touch },         { "quit", 0, 0, quit },
+    { "blocks", 0, 0, blocks },       { "stats", 0, 0, stats },         { "touch", 0, 0, touch },
+    { "quit", 0, 0, quit },
 };
 
 void control_execute(const struct control_target *target, char *line, char *answer, size_t size)

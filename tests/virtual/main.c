@@ -55,7 +55,7 @@ static const char USAGE[] =
     "                           answer sequence|slot|type|long|short|cut|swallow|repeat N,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
     "                           ask-ifs N, ask-abort, lie-about-wtx N, hid-reset, touch, counters, busy,\n"
-    "                           apdus, stats, quit\n"
+    "                           apdus, blocks, stats, quit\n"
     "  --list                   names of the models\n"
     "  --help                   this text\n";
 

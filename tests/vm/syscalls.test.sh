@@ -21,9 +21,9 @@ calls_of_an_apdu() {
 model=nitrokey-3
 check "a key is plugged in" start_key key
 ours=$(calls_of_an_apdu ifd-nitrokey.bundle)
+sed -E 's/^[0-9]+ +//; s/[(].*//' "$work/strace" | sort | uniq -c | sort -rn | head -n 12 | sed 's/^/# ours: /'
 theirs=$(calls_of_an_apdu ifd-ccid.bundle)
 echo "# system calls for an APDU: ifd-nitrokey $ours libccid $theirs"
-sed -E 's/^[0-9]+ +//; s/[(].*//' "$work/strace" | sort | uniq -c | sort -rn | head -n 12 | sed 's/^/# libccid, in all: /'
 check "an APDU takes no more system calls than with libccid" awk -v ours="$ours" -v theirs="$theirs" \
     'BEGIN { exit !(ours > 0 && ours <= theirs) }'
 summary
