@@ -31,7 +31,7 @@
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define STATUS_ATTEMPT_MS 2000
 #define ABORT_LIMIT_MS 2000
-#define DEBT_LIMIT_MS 180000 /* no firmware lets its host wait longer without a word: the Pro's gives up after 140 s */
+#define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
 {
