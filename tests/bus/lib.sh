@@ -267,15 +267,21 @@ new_gpg_home() {
     printf '%s\n' no-greeting no-tty >"$GNUPGHOME/gpg.conf"
 }
 
-# gpg_answers BITS: reads gpg's status lines and writes what a person who generates keys would answer.
+# gpg_answers BITS | CURVE: reads gpg's status lines and writes what a person who generates keys would answer.
 gpg_answers() {
-    local commands=(admin key-attr generate quit) mark kind question
+    local commands=(admin key-attr generate quit) mark kind question algorithm=1 curve= # RSA
+    case $1 in
+    25519) algorithm=2 curve=1 ;; # as gpg numbers them
+    nistp256) algorithm=2 curve=3 ;;
+    brainpoolP256r1) algorithm=2 curve=6 ;;
+    esac
     [ "$1" != 2048 ] || commands=(admin generate quit) # as the card leaves the factory
     while read -r mark kind question _; do
         [ "$mark" = '[GNUPG:]' ] && [[ $kind == GET_* ]] || continue
         case $question in
         cardedit.prompt) echo "${commands[0]:-quit}" && commands=("${commands[@]:1}") ;;
-        cardedit.genkeys.algo) echo 1 ;; # RSA
+        cardedit.genkeys.algo) echo "$algorithm" ;;
+        keygen.curve) echo "$curve" ;;
         cardedit.genkeys.size) echo "$1" ;;
         cardedit.genkeys.backup_enc) echo n ;;
         keygen.valid) echo 0 ;;
@@ -288,11 +294,12 @@ gpg_answers() {
     done
 }
 
-# gpg_generate_on_card [BITS]: three RSA keys by gpg --card-edit; fails unless gpg says that they are made.
+# gpg_generate_on_card [BITS | CURVE]: three keys, of RSA or a curve, by gpg --card-edit; fails unless gpg says that they
+# are made.
 gpg_generate_on_card() {
     local answers=$work/gpg.answers status=$work/gpg.status
     rm -f "$answers" && mkfifo "$answers" || return
-    gpg --command-fd 0 --status-fd 1 --card-edit <"$answers" 2>>"$work/gpg.log" | tee "$status" |
+    gpg --expert --command-fd 0 --status-fd 1 --card-edit <"$answers" 2>>"$work/gpg.log" | tee "$status" |
         gpg_answers "${1:-2048}" >"$answers"
     cat "$status" >>"$work/gpg.log"
     grep -q '^\[GNUPG:\] KEY_CREATED ' "$status" || {

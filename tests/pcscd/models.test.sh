@@ -29,12 +29,13 @@ model=$1
 
 # ---- what this model has ----
 
-application=$(described application) curves=()
+application=$(described application) curves=() generated=
+nist="nistp256 nistp256" brainpool="brainpoolP256r1 brainpoolP256r1"
 case $application in
 openpgp-card-2.1) longest=2048 ;;
-openpgp-card-3.4) longest=1536 ;;
-gnuk) longest=526 curves=("ed25519 cv25519" "nistp256 nistp256") ;;
-opcard) longest=4096 curves=("ed25519 cv25519" "nistp256 nistp256" "brainpoolP256r1 brainpoolP256r1") ;;
+openpgp-card-3.4) longest=1536 curves=("$nist" "$brainpool") generated=brainpoolP256r1 ;;
+gnuk) longest=526 curves=("ed25519 cv25519" "$nist") generated=25519 ;;
+opcard) longest=4096 curves=("ed25519 cv25519" "$nist" "$brainpool") generated=25519 ;;
 esac
 after_reset=63C3
 [ -z "$(described keeps_pin_over_reset)" ] || after_reset=9000
@@ -124,6 +125,13 @@ for pair in "rsa2048 rsa2048" "${curves[@]}"; do
     check "decrypts with it" decrypts
 done
 check "resets to factory settings again" factory_reset
+if [ -n "$generated" ]; then
+    check "gpg generates three keys of a curve: $generated" gpg_generate_on_card "$generated"
+    check "signs with one" signs
+    check "decrypts with one" decrypts
+    check "authenticates with one" authenticates
+    check "resets to factory settings once more" factory_reset
+fi
 
 check "openpgp-tool generates two keys" alone generates_by_opensc
 if [ "$application" = gnuk ] && opensc_gives_up; then
