@@ -37,6 +37,7 @@ openpgp-card-3.4) longest=1536 curves=("$nist" "$brainpool") generated=brainpool
 gnuk) longest=526 curves=("ed25519 cv25519" "$nist") generated=25519 ;;
 opcard) longest=4096 curves=("ed25519 cv25519" "$nist" "$brainpool") generated=25519 ;;
 esac
+touch=00DA00D602 # and the flag of the signature key; this gpg has no command for it
 after_reset=63C3
 [ -z "$(described keeps_pin_over_reset)" ] || after_reset=9000
 
@@ -130,8 +131,20 @@ if [ -n "$generated" ]; then
     check "signs with one" signs
     check "decrypts with one" decrypts
     check "authenticates with one" authenticates
-    check "resets to factory settings once more" factory_reset
 fi
+case $application in
+gnuk | opcard)
+    check "a touch is asked for from now on" alone answers 9000 "$select" "$verify_admin" "${touch}0120"
+    check "signs when it is touched, and not before" signs_when_touched
+    check "no touch is asked for from now on" alone answers 9000 "$select" "$verify_admin" "${touch}0020"
+    check "resets to factory settings once more" factory_reset
+    check "sets up a KDF" sets_up_kdf
+    check "takes keys that were made elsewhere: rsa2048 rsa2048, by a hashed PIN" imports rsa2048 rsa2048
+    check "signs with a hashed PIN" signs
+    check "a wrong PIN costs one try with a KDF, too" counts_wrong_pin 123456
+    ;;
+esac
+check "resets to factory settings at last" factory_reset
 
 check "openpgp-tool generates two keys" alone generates_by_opensc
 if [ "$application" = gnuk ] && opensc_gives_up; then
@@ -147,6 +160,7 @@ check "refuses a certificate of $((longest + 1)) bytes" too_long $((longest + 1)
 check "refuses one of $((longest + 3000)) bytes" too_long $((longest + 3000))
 check "is given a wrong PIN" answers 6982 "$select" "$verify_user_wrong"
 check "each command was executed once, in order, and only the wrong PIN cost a try" once_and_in_order key 2
+tries_left[key]="2 0 3"
 check "it serves" answers 9000 "$select" "$get_aid"
 check "no PIN try was lost by that" counters_equal key 2 0 3
 check "pcscd ends" stop_pcscd
