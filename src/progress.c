@@ -35,6 +35,7 @@ static int describe(const struct progress *progress, const struct vigil *vigil, 
 {
     const int64_t boot = boot_ms();
     const struct model *const model = progress->model;
+    const uint16_t *const usually_s = vigil->class == PATIENCE_GENERATE ? model->generation_s : model->reset_s;
     return snprintf(text, size,
                     "reader=%s\nbus=%u\naddress=%u\npid=%ld\nclass=%s\nbegun=%lld\nheard=%lld\nsigns=%u\n"
                     "silence-ends=%lld\ntotal-ends=%lld\nusually-from=%u\nusually-to=%u\n",
@@ -42,8 +43,7 @@ static int describe(const struct progress *progress, const struct vigil *vigil, 
                     (long long)progress->begun_ms, (long long)(boot - (now_ms - vigil->heard_ms)), progress->signs,
                     (long long)(boot + vigil_deadline_ms(vigil) - now_ms),
                     (long long)(progress->begun_ms + (int64_t)vigil->patience.total_ms),
-                    vigil->class == PATIENCE_GENERATE ? model->generation_s[0] * 1000u : 0,
-                    vigil->class == PATIENCE_GENERATE ? model->generation_s[1] * 1000u : 0);
+                    usually_s[0] * 1000u, usually_s[1] * 1000u);
 }
 
 /* Whole or not at all: a reader never sees half of it. */

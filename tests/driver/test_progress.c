@@ -87,6 +87,21 @@ static void a_generation_can_be_watched(void **state)
     bench_free(b);
 }
 
+static void a_factory_reset_can_be_watched(void **state)
+{
+    (void)state;
+    struct look seen;
+    struct bench *b = with_admin(60 * SECOND);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 5 * MS, look, &seen);
+    bench_transmit(b, "00E60000");
+    assert_non_null(strstr(seen.text, "class=reset\n"));
+    assert_int_equal(field(&seen, "\ntotal-ends=") - field(&seen, "\nbegun="), 30 * 60 * 1000);
+    assert_true(field(&seen, "\nusually-to=") > field(&seen, "\nusually-from="));
+    assert_true(field(&seen, "\nusually-to=") < 30 * 1000);
+    assert_int_equal(files(), 0);
+    bench_free(b);
+}
+
 static void it_says_nothing_of_other_commands(void **state)
 {
     (void)state;
@@ -161,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_generation_can_be_watched),
+        TEST(a_factory_reset_can_be_watched),
         TEST(it_says_nothing_of_other_commands),
         TEST(a_generation_that_fails_leaves_nothing),
         TEST(links_are_not_followed),
