@@ -7,7 +7,7 @@
 
 #define PARTS_MAX 2048 /* of one answer: 65536 bytes in the smallest parts there are */
 #define INS_GET_RESPONSE 0xc0
-#define PROBE_LIMIT_MS 3000 /* a device that hears says something within a second */
+#define PROBE_LIMIT_MS 3000 /* a device that listens says something within a second */
 
 /* wLevelParameter, CCID 1.1 §6.1.4; bChainParameter is its low byte, §6.2.1. */
 enum chain { CHAIN_WHOLE = 0, CHAIN_BEGINS = 1, CHAIN_ENDS = 2, CHAIN_GOES_ON = 3, CHAIN_SEND_ME_MORE = 0x10 };
@@ -141,8 +141,9 @@ static void abort_where_possible(struct card *card)
 static enum err await_readiness(struct card *card, struct vigil *vigil)
 {
     static const uint8_t probe[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
+    static const struct patience probing = { PROBE_LIMIT_MS, UINT32_MAX }; /* one that asks for more time listens */
     while (card->readiness_doubtful) {
-        struct vigil attempt = vigil_within(vigil, PROBE_LIMIT_MS, card_now_ms(card));
+        struct vigil attempt = vigil_part(vigil, probing, card_now_ms(card));
         struct sink nowhere = { NULL, 0, 0 };
         enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
         card->readiness_doubtful = err != ERR_NONE;
