@@ -12,11 +12,6 @@
 #define WRITE_EVERY_MS 400 /* at most: a device may give signs of life as fast as it likes */
 #define NAME_SIZE 40
 
-void progress_init(struct progress *progress, const struct model *model, uint8_t bus, uint8_t address)
-{
-    *progress = (struct progress){ .model = model, .bus = bus, .address = address };
-}
-
 static int64_t boot_ms(void)
 {
     struct timespec now;
@@ -28,6 +23,28 @@ static int64_t boot_ms(void)
 static void file_name(const struct progress *progress, const char *suffix, char name[NAME_SIZE])
 {
     snprintf(name, NAME_SIZE, "ifd-nitrokey-%03u-%03u%s", progress->bus, progress->address, suffix);
+}
+
+/* -1: there is none. */
+static int open_directory(void)
+{
+    const char *wish = secure_getenv("IFD_NITROKEY_RUN");
+    return open(wish ? wish : RUN_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void remove_file(const struct progress *progress)
+{
+    char name[NAME_SIZE];
+    file_name(progress, "", name);
+    (void)unlinkat(progress->directory, name, 0);
+    close(progress->directory);
+}
+
+void progress_init(struct progress *progress, const struct model *model, uint8_t bus, uint8_t address)
+{
+    *progress = (struct progress){ .model = model, .bus = bus, .address = address, .directory = open_directory() };
+    if (progress->directory >= 0)
+        remove_file(progress); /* of a driver that was killed, perhaps with the number that this process has now */
 }
 
 /* Reads nothing of the command but its class. */
@@ -85,8 +102,7 @@ void progress_begin(struct progress *progress, struct vigil *vigil, int64_t now_
 {
     if (!progress || (vigil->class != PATIENCE_RESET && vigil->class != PATIENCE_GENERATE))
         return;
-    const char *wish = secure_getenv("IFD_NITROKEY_RUN");
-    progress->directory = open(wish ? wish : RUN_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    progress->directory = open_directory();
     if (progress->directory < 0)
         return;
     progress->running = true;
@@ -99,11 +115,8 @@ void progress_begin(struct progress *progress, struct vigil *vigil, int64_t now_
 
 void progress_end(struct progress *progress)
 {
-    char name[NAME_SIZE];
     if (!progress || !progress->running)
         return;
-    file_name(progress, "", name);
-    (void)unlinkat(progress->directory, name, 0);
-    close(progress->directory);
+    remove_file(progress);
     progress->running = false;
 }
