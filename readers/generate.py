@@ -180,6 +180,7 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
+    "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
 }
 NOTES = {  # what only the README's table tells: the driver treats all products alike here
     "keeps_pin_over_reset": (yes_or_no, False),  # power off and on again do not forget a verified PIN
@@ -338,7 +339,8 @@ def models(products):
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
                      f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
-        lines.append("      .generation_s = {{ {}, {} }},".format(*r["quirks"]["generation_s"]))
+        lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
+            *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
                      f".mute_answer_len = {len(mute or b'')}, .has_mute_answer = {c_bool(mute is not None)} }},")
     return "\n".join(lines + ["};", ""])

@@ -24,7 +24,9 @@ struct exchange {
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */
-    int64_t heard_ms;             /* when the device was last heard, or a command began */
+    int64_t heard_ms;             /* when the device was last heard, or should have been for the first time */
+    int64_t silence_ms;           /* for so long it had not been heard when a wait ended last */
+    struct patience status;       /* of GetSlotStatus and Abort */
     uint32_t bwt_ms;
     bool can_abort;   /* see exchange_abort() */
     bool can_restart; /* SET_CONFIGURATION ends what the device does */

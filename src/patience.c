@@ -144,13 +144,20 @@ struct vigil vigil_begin(const struct patience_table *table, enum patience_class
     return (struct vigil){ .class = class, .patience = table->of[class], .begun_ms = now_ms, .heard_ms = now_ms };
 }
 
-struct vigil vigil_within(const struct vigil *whole, uint32_t limit_ms, int64_t now_ms)
+struct vigil vigil_part(const struct vigil *whole, struct patience patience, int64_t now_ms)
 {
     const int64_t left = vigil_deadline_ms(whole) - now_ms;
-    const uint32_t limit = left <= 0 ? 0 : left < limit_ms ? (uint32_t)left : limit_ms;
-    return (struct vigil){
-        .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now_ms, .heard_ms = now_ms,
-    };
+    const uint32_t most = left <= 0 ? 0 : left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+    if (patience.silence_ms > most)
+        patience.silence_ms = most;
+    if (patience.total_ms > most)
+        patience.total_ms = most;
+    return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now_ms, .heard_ms = now_ms };
+}
+
+struct vigil vigil_within(const struct vigil *whole, uint32_t limit_ms, int64_t now_ms)
+{
+    return vigil_part(whole, (struct patience){ limit_ms, limit_ms }, now_ms);
 }
 
 void vigil_renew(struct vigil *vigil, int64_t now_ms)

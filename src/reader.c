@@ -242,6 +242,7 @@ static enum err open_key(struct reader *reader)
         return err;
     reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
     reader->exchange.can_restart = reader->model->set_configuration;
+    reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);
     reader->card.progress = &reader->progress;
@@ -299,6 +300,14 @@ static struct vigil power_vigil(struct reader *reader)
     return vigil_within(&vigil, left > 500 ? (uint32_t)left : 500, now);
 }
 
+/* A key that is at work still for somebody else. pcscd tries once only, unless the card comes anew. */
+static enum err note_power(struct reader *reader, enum err err)
+{
+    if (err == ERR_TIMEOUT)
+        presence_set_card_lost(&reader->presence);
+    return note(reader, err);
+}
+
 static enum err power_on(struct reader *reader, struct vigil *vigil, struct atr *atr)
 {
     const enum err err = card_power_on(&reader->card, vigil);
@@ -315,9 +324,7 @@ enum err reader_power_on(struct reader *reader, struct atr *atr)
     struct vigil vigil = power_vigil(reader);
     const enum err err = power_on(reader, &vigil, atr);
     pthread_mutex_unlock(&reader->lock);
-    if (err == ERR_TIMEOUT) /* at work for somebody else still. pcscd powers on once only, unless the card comes anew */
-        presence_set_card_lost(&reader->presence);
-    return note(reader, err);
+    return note_power(reader, err);
 }
 
 enum err reader_reset(struct reader *reader, struct atr *atr)
@@ -330,7 +337,7 @@ enum err reader_reset(struct reader *reader, struct atr *atr)
     if (err == ERR_NONE)
         err = power_on(reader, &vigil, atr);
     pthread_mutex_unlock(&reader->lock);
-    return note(reader, err);
+    return note_power(reader, err);
 }
 
 enum err reader_power_off(struct reader *reader)

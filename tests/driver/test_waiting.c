@@ -53,6 +53,13 @@ static void extensions_with_multiplier_1(void **state)
         .work_us = 15 * MINUTE, .wtx_every_us = 10 * SECOND, .wtx_multiplier = 1 }), 15 * MINUTE);
 }
 
+static void extensions_with_multiplier_0(void **state)
+{
+    (void)state;
+    generates(ready_to_generate(&(struct icc_timing){
+        .work_us = 15 * MINUTE, .wtx_every_us = 10 * SECOND, .wtx_multiplier = 0 }), 15 * MINUTE);
+}
+
 static void extensions_with_multiplier_255(void **state)
 {
     (void)state;
@@ -297,6 +304,7 @@ int main(int argc, char *argv[])
     const struct CMUnitTest tests[] = {
         TEST(rsa_4096_of_15_minutes_with_an_extension_each_10_s),
         TEST(extensions_with_multiplier_1),
+        TEST(extensions_with_multiplier_0),
         TEST(extensions_with_multiplier_255),
         TEST(silences_of_60_s_between_extensions),
         TEST(no_sign_of_life_for_longer_than_the_firmware_listens),

@@ -26,7 +26,7 @@
 struct icc {
     uint8_t atr[33];
     size_t atr_len;
-    struct icc_timing generate[GENERATE_MAX], sign, other;
+    struct icc_timing generate[GENERATE_MAX], sign, reset, other;
     size_t generate_count, generated;
     bool real_time, powered, mute;
     struct openpgp *application;
@@ -65,6 +65,7 @@ struct icc *icc_new(const struct icc_options *options)
     memcpy(icc->atr, options->atr, icc->atr_len);
     icc_set_generate(icc, options->generate, options->generate_count);
     icc->sign = options->sign;
+    icc->reset = options->reset;
     icc->other = options->other;
     icc->real_time = options->real_time;
     const struct openpgp_profile *const profile = options->profile ? options->profile : &openpgp_card_3_4;
@@ -90,10 +91,18 @@ void icc_free(struct icc *icc)
 
 /* ---- a command ---- */
 
+static bool is_factory_reset(const uint8_t *command)
+{
+    const bool proprietary = command[0] & 0x80;
+    return proprietary ? command[1] == 0x50 : command[1] == 0xe6 || command[1] == 0x44;
+}
+
 static const struct icc_timing *timing(struct icc *icc, enum openpgp_effort effort)
 {
     if (effort == OPENPGP_PRIVATE_KEY)
         return &icc->sign;
+    if (icc->reset.work_us > 0 && icc->command_len >= 2 && is_factory_reset(icc->command))
+        return &icc->reset;
     if (effort == OPENPGP_QUICK || icc->generate_count == 0)
         return &icc->other;
     const size_t n = icc->generated < icc->generate_count ? icc->generated : icc->generate_count - 1;

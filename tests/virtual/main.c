@@ -45,6 +45,7 @@ static const char USAGE[] =
     "  --application NAME       another application than the model has: openpgp-card-3.4, openpgp-card-2.1, gnuk, opcard,\n"
     "                           none\n"
     "  --sign SPEC              how long a signature takes (0.5)\n"
+    "  --reset SPEC             how long TERMINATE DF, ACTIVATE FILE and SmartCard-HSM INITIALIZE take (0.005)\n"
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
     "  --tell PATH COMMAND...   sends a command to the control socket PATH and prints the answer:\n"
@@ -65,7 +66,7 @@ struct settings {
     struct firmware_options firmware;
 };
 
-enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, FIRST_BYTE_LIMIT,
+enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, RESET, FIRST_BYTE_LIMIT,
                    NO_STALE_PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
@@ -80,6 +81,7 @@ static const struct option OPTIONS[] = {
     { "serial", required_argument, NULL, SERIAL },
     { "generate", required_argument, NULL, GENERATE },
     { "sign", required_argument, NULL, SIGN },
+    { "reset", required_argument, NULL, RESET },
     { "first-byte-limit", required_argument, NULL, FIRST_BYTE_LIMIT },
     { "no-stale-packet", no_argument, NULL, NO_STALE_PACKET },
     { "tell", required_argument, NULL, TELL },
@@ -146,6 +148,9 @@ static bool read_option(struct settings *settings, enum option_code code, const 
     case SIGN:
         return timing_parse(value, &settings->icc.sign)
                || wrong("sign", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
+    case RESET:
+        return timing_parse(value, &settings->icc.reset)
+               || wrong("reset", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
     case FIRST_BYTE_LIMIT:
         return timing_parse_seconds(value, &settings->firmware.first_byte_limit_us)
                || wrong("first-byte-limit", value, seconds);

@@ -104,7 +104,7 @@ static void tell(struct bench *b, int pcb, const uint8_t *inf, size_t length)
 
 /* A command that is answered with n bytes and 9000. */
 #define COMMAND(ins, n) 0x00, ins, (n) >> 8, (n) & 0xff
-enum { QUICK = 0x01, SIGN = 0x2a, GENERATE = 0x47 };
+enum { QUICK = 0x01, SIGN = 0x2a, ACTIVATE = 0x44, GENERATE = 0x47, INITIALIZE = 0x50, TERMINATE = 0xe6 };
 
 static void pass(struct bench *b, int64_t us)
 {
@@ -666,7 +666,14 @@ static void each_kind_of_command_takes_its_own_time(void **state)
     options.generate[0] = (struct icc_timing){ .work_us = 20 * SECOND };
     options.generate[1] = (struct icc_timing){ .work_us = 40 * SECOND };
     options.generate_count = 2;
+    options.reset = (struct icc_timing){ .work_us = 30 * SECOND };
     struct bench *b = insert_instead(state, &options);
+    takes(b, I0, TERMINATE, 30 * SECOND);
+    takes(b, I1, ACTIVATE, 30 * SECOND);
+    takes(b, I0, INITIALIZE, 10 * MS); /* of another class it is another command */
+    TELL(b, I1, 0x80, INITIALIZE, 0, 0);
+    assert_int_equal(icc_speaks_at(b->icc), b->now_us + 30 * SECOND);
+    SAYS(b, I1, 0x90, 0x00);
     takes(b, I0, QUICK, 10 * MS);
     takes(b, I1, SIGN, 300 * MS);
     takes(b, I0, GENERATE, 20 * SECOND);
