@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A new model is one new file in readers/, and a mistake in it is one that configuring tells, by file and key."""
+"""A new model is one new file in readers/, and a mistake in it is one that configuring tells, by file and key. The rules
+are for a group where it exists, or where it is asked for."""
+import grp
 import shutil
 import subprocess
 import sys
@@ -37,9 +39,20 @@ class Tree:
     def make(self):
         return run("ninja", "-C", self.build, *MADE)
 
+    def ask_for_group(self, group):
+        run("meson", "configure", f"-Dpcscd_group={group}", self.build)
+        return self.make()
+
+    def rules(self):
+        return (self.build / "70-ifd-nitrokey.rules").read_text(encoding="utf-8")
+
     def knows(self, product_id):
         """What is made from the reader files and names this one."""
         return [name for name in MADE if product_id in (self.build / name).read_text(encoding="utf-8").lower()]
+
+
+def exists(group):
+    return any(group == entry.gr_name for entry in grp.getgrall())
 
 
 def story(tree):
@@ -61,6 +74,13 @@ def story(tree):
     tree.add("Wrong", "0x4ccc", "release = 0x0108", "release = 1.8")
     made = tree.make()
     yield "a mistake ends the build", "wrong.toml: device.release: must be a number" in made.stdout, made.stdout
+    (tree.top / "readers/wrong.toml").unlink()
+    yield "the rules are for the group pcscd if there is one", ('GROUP="pcscd"' in tree.rules()) == exists("pcscd"), ""
+    made = tree.ask_for_group("no-such-group")
+    yield "for another group if that is asked for", 'GROUP="no-such-group"' in tree.rules(), made.stdout
+    made = tree.ask_for_group("")
+    yield "and for none if that is", "GROUP" not in tree.rules(), made.stdout
+    tree.add("Wrong", "0x4ccc", "release = 0x0108", "release = 1.8")
     shutil.rmtree(tree.build)
     configured = tree.configure()
     yield ("a mistake ends the configuring", configured.returncode != 0 and
