@@ -51,6 +51,12 @@ counts_wrong_pin() {
     signs && counters_equal key 3 0 3
 }
 
+# OpenSC is told that extended APDUs of any length go through, and they do.
+goes_through_extended() {
+    OPENSC_DEBUG=9 opensc-tool --list-readers 2>&1 | grep 'dwMaxAPDUDataSize property returned 65536' &&
+        answers "$1" 00A40400000006D276000124010000
+}
+
 opensc_knows_it() {
     opensc-tool --name | grep OpenPGP
 }
@@ -95,12 +101,14 @@ check "opensc-tool tells its ATR" has_its_atr
 new_gpg_home
 if [ "$application" = none ]; then
     check "it has no OpenPGP application" answers 6A82 "$select"
+    check "extended APDUs go through, as OpenSC is told" goes_through_extended 6A82
     check "which gpg says" refuses_gpg
     check "each command was executed once, in order" alone executed_once key
     check "pcscd ends" stop_pcscd
     summary
 fi
 
+check "extended APDUs go through, as OpenSC is told" goes_through_extended 9000
 check "gpg generates three keys" gpg_generate_on_card
 check "signs" signs
 check "decrypts" decrypts
