@@ -143,11 +143,14 @@ static enum err await_readiness(struct card *card, struct vigil *vigil)
     static const uint8_t probe[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
     static const struct patience probing = { PROBE_LIMIT_MS, UINT32_MAX }; /* one that asks for more time listens */
     while (card->readiness_doubtful) {
-        struct vigil attempt = vigil_part(vigil, probing, card_now_ms(card));
+        const int64_t begun_ms = card_now_ms(card);
+        struct vigil attempt = vigil_part(vigil, probing, begun_ms);
         struct sink nowhere = { NULL, 0, 0 };
         enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
         card->readiness_doubtful = err != ERR_NONE;
         card->exchange->owed = false; /* nothing of a client's */
+        if (err == ERR_NONE || attempt.heard_ms > begun_ms)
+            vigil_renew(vigil, card_now_ms(card));
         if (err == ERR_TIMEOUT && card_now_ms(card) < vigil_deadline_ms(vigil)) {
             err = exchange_synchronise(card->exchange, vigil);
             vigil_renew(vigil, card_now_ms(card));

@@ -144,14 +144,15 @@ struct vigil vigil_begin(const struct patience_table *table, enum patience_class
     return (struct vigil){ .class = class, .patience = table->of[class], .begun_ms = now_ms, .heard_ms = now_ms };
 }
 
+static uint32_t at_most(uint32_t wanted_ms, int64_t left_ms)
+{
+    return left_ms <= 0 ? 0 : left_ms < wanted_ms ? (uint32_t)left_ms : wanted_ms;
+}
+
 struct vigil vigil_part(const struct vigil *whole, struct patience patience, int64_t now_ms)
 {
-    const int64_t left = vigil_deadline_ms(whole) - now_ms;
-    const uint32_t most = left <= 0 ? 0 : left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
-    if (patience.silence_ms > most)
-        patience.silence_ms = most;
-    if (patience.total_ms > most)
-        patience.total_ms = most;
+    patience.silence_ms = at_most(patience.silence_ms, vigil_deadline_ms(whole) - now_ms);
+    patience.total_ms = at_most(patience.total_ms, whole->begun_ms + (int64_t)whole->patience.total_ms - now_ms);
     return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now_ms, .heard_ms = now_ms };
 }
 

@@ -55,7 +55,7 @@ struct vigil {
 
 struct vigil vigil_begin(const struct patience_table *table, enum patience_class class, int64_t now_ms);
 
-/* A part of a wait with a patience of its own: ends with that, or with the whole. */
+/* A part of a wait with a patience of its own: ends with that, or with the whole, which a sign of life prolongs. */
 struct vigil vigil_part(const struct vigil *whole, struct patience patience, int64_t now_ms);
 
 /* ... that ends after limit_ms, whatever signs of life there are. */

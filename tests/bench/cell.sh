@@ -7,10 +7,11 @@
 #   WRONG      an answer that belongs to another command was delivered
 #   RECOVERED  a client got right answers in the end, without a replug
 #   ONCE       by the card's own log, each APDU was executed at most once and in order, and no PIN try was lost
-#   SECONDS-LOST from the moment at which a command that succeeded was done, otherwise from the beginning, to the right answers
+#   SECONDS-LOST until right answers came: from the moment at which a command that succeeded was done, else from the
+#              beginning
 #   VERDICT    green: all that this behaviour allows was reached; otherwise red
-# Of this driver more is asked: every reset that it needed was told to all programs, pcscd has used less than a second of CPU
-# time, and other programs were answered at once while a key was at work.
+# Of this driver more is asked: every reset that it needed was told to all programs, pcscd has used less than a second of
+# CPU time, and other programs got their answers from pcscd while a key was at work.
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/../pcscd/story.sh"

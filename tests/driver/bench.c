@@ -7,6 +7,7 @@
 #include <string.h>
 #include <openssl/crypto.h>
 #include "openpgp_profile.h"
+#include "storage.h"
 
 #define SENT_MAX 1024
 
@@ -117,10 +118,20 @@ static void check_the_cards_log(const struct bench *bench)
     assert_int_equal(icc_counters(bench->icc).pw3, 3);
 }
 
+/* A file system hangs on a reset or a SET_CONFIGURATION of a Storage: there is none but those of enumerations. */
+static void check_the_disk(const struct bench *bench)
+{
+    if (strcmp(identity()->firmware, "storage") != 0)
+        return;
+    const struct storage_disturbances seen = storage_disturbances(bench->device);
+    assert_int_equal(seen.configurations, seen.bus_resets);
+}
+
 void bench_free(struct bench *bench)
 {
     IFDHCloseChannel(LUN); /* does no harm to a closed one */
     check_the_cards_log(bench);
+    check_the_disk(bench);
     assert_int_equal(virtual_open_ports(), 0);
     virtual_remove(bench->slot);
     device_free(bench->device);
@@ -199,6 +210,7 @@ struct answer bench_transmit(struct bench *bench, const char *apdu)
     SCARD_IO_HEADER received = pci;
     DWORD length = sizeof answer.bytes;
     const int64_t begun = virtual_now_us(bench->slot);
+    const size_t resets = icc_resets(bench->icc);
     answer.code = IFDHTransmitToICC(LUN, pci, sent[i].bytes, sent[i].length, answer.bytes, &length, &received);
     answer.took_us = virtual_now_us(bench->slot) - begun;
     answer.length = length;
@@ -206,6 +218,8 @@ struct answer bench_transmit(struct bench *bench, const char *apdu)
         answer.status_word = (unsigned)(answer.bytes[length - 2] << 8 | answer.bytes[length - 1]);
     if (answer.code != IFD_SUCCESS)
         assert_int_equal(length, 0);
+    if (strncmp(identity()->firmware, "gnuk", 4) != 0) /* whose card is reset by an unplug and by SET_CONFIGURATION */
+        assert_int_equal(icc_resets(bench->icc), resets); /* pcscd powers it on again, and tells everybody */
     return answer;
 }
 

@@ -89,7 +89,7 @@ static void without_a_sign_of_life_patience_ends_with_the_silence(void **state)
             silence_ends(i, form);
 }
 
-/* A card that is at work for ever, and says so; in a key of APDU level it is the firmware that does, whatever the card. */
+/* A card that is at work for ever, and says so; in a key of APDU level the firmware does, whatever the card. */
 static struct bench *for_ever(uint8_t multiplier, unsigned signs)
 {
     const struct icc_timing always = { .work_us = 100 * HOUR, .wtx_every_us = SECOND, .wtx_multiplier = multiplier,

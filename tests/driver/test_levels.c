@@ -379,7 +379,8 @@ static void the_patience_for_the_status_is_what_the_table_says(void **state)
     const int64_t begun = b->port.now_ms;
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nfailure\n"), ERR_IO);
     assert_int_equal(transmit(b, "00CA006E00", "> 65 0000\nsilence\n> 65 0000\nlater 6\n< 81 80 00\nsilence\n"
-                                               "> 65 0000\n< 81 00 00\n> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+                                               "> 65 0000\n< 81 00 00\n> 6F 0000 00CA006E00\n< 80 00 00 9000\n"),
+                     ERR_NONE);
     assert_int_equal(b->port.now_ms - begun, 7000 + 9000 + 20);
     end(b);
 }
@@ -390,7 +391,8 @@ static void a_command_that_waited_for_anothers_answer_has_its_own_silence_from_t
     struct bench *b = extended();
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\n"), ERR_TIMEOUT);
     const int64_t begun = b->port.now_ms;
-    assert_int_equal(transmit(b, "00CA004F00", "later 29\n< 80 00 00 6F00\n> 6F 0000 00CA004F00\nsilence\n"), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "later 29\n< 80 00 00 6F00\n> 6F 0000 00CA004F00\nsilence\n"),
+                     ERR_TIMEOUT);
     assert_int_equal(b->port.now_ms - begun, 29010 + 30000);
     end(b);
 }
@@ -401,7 +403,8 @@ static void an_abort_that_the_device_does_not_take_leaves_the_answer_owed(void *
 {
     (void)state;
     struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
-    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\nabort\n> 72 0000\nuntaken\n"), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\nabort\n> 72 0000\nuntaken\n"),
+                     ERR_TIMEOUT);
     assert_int_equal(transmit(b, "00CA004F00", "silence\nabort\n> 72 0000\nuntaken\n"), ERR_TIMEOUT);
     assert_int_equal(transmit(b, "00CA004F00", "< 80 00 00 6F00\n> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
     answer_is(b, "9000");
@@ -416,7 +419,8 @@ static void after_a_transfer_failed_it_is_found_out_whether_the_device_listens(v
     struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
     b->card.model = &aborts;
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nfailure\n"), ERR_IO);
-    assert_int_equal(transmit(b, "00CA004F00", "> 65 0000\n< 81 00 00\n> 6F 0000 00C0000000\nsilence\n> 65 0000\n< 81 00 00\n"
+    assert_int_equal(transmit(b, "00CA004F00", "> 65 0000\n< 81 00 00\n"
+                                               "> 6F 0000 00C0000000\nsilence\n> 65 0000\n< 81 00 00\n"
                                                "> 6F 0000 00C0000000\n< 80 00 00 6985\n"
                                                "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
     end(b);
@@ -486,7 +490,8 @@ static void a_device_that_takes_nothing_for_3_minutes_is_started_anew_where_that
         b->port.now_ms += 3600000; /* when nothing is asked of it, it need not say anything */
     }
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nuntaken\nrestart\n"), ERR_TIMEOUT);
-    assert_int_equal(transmit(b, "00CA006E00", "> 65 0000\n< 81 01 00\n> 6F 0000 00CA006E00\n< 81 41 00\n"), ERR_CARD_RESET);
+    assert_int_equal(transmit(b, "00CA006E00", "> 65 0000\n< 81 01 00\n> 6F 0000 00CA006E00\n< 81 41 00\n"),
+                     ERR_CARD_RESET);
     end(b);
 }
 

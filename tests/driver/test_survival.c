@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_survival.c - what tests/bench/survival does to keys, to this driver, on the virtual clock: generations of all lengths
- * with all ways of giving signs of life succeed, and the next command too. Stalls, corrupted blocks, late answers, touch and
- * what the HID side does are in test_faults.c, test_waiting.c, test_apdu_level.c, test_start.c and test_nk3.c.
+ * test_survival.c - what tests/bench/survival does to keys, to this driver, on the virtual clock: generations of all
+ * lengths with all ways of giving signs of life succeed, and the next command too. Stalls, corrupted blocks, late
+ * answers, touch and what the HID side does are in test_faults.c, test_waiting.c, test_apdu_level.c, test_start.c and
+ * test_nk3.c.
  */
 #include "bench.h"
 #include <stdio.h>
@@ -31,7 +32,7 @@ static void survives(const struct icc_timing *way)
         bench_expect(b, VERIFY_ADMIN, 0x9000);
         const double begun_s = cpu_s();
         const struct answer generated = bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
-        assert_true(cpu_s() - begun_s < 1); /* of the driver and the virtual USB; the card computes in a thread of its own */
+        assert_true(cpu_s() - begun_s < 1); /* the driver and the virtual USB; the card computes in its own thread */
         assert_memory_equal(generated.bytes, "\x7f\x49", 2);
         assert_in_range(generated.took_us, timing.work_us, timing.work_us + 30 * SECOND);
         bench_works(b);
@@ -92,7 +93,7 @@ static void initialize_is_silent_for_40_s(void **state)
     const struct answer answer = bench_transmit(b, "80500000 02 0102");
     assert_int_equal(answer.code, IFD_SUCCESS);
     assert_int_equal(answer.length, 2);
-    assert_true(answer.took_us >= 40 * SECOND); /* a Nitrokey 3 is asked first whether it listens, and this card is slow */
+    assert_true(answer.took_us >= 40 * SECOND); /* a Nitrokey 3 is asked first whether it listens, which is slow here */
     bench_free(b);
 }
 
@@ -106,7 +107,8 @@ static void mishear(void *key)
 static void an_answer_to_a_waiting_time_extension_is_lost(void **state)
 {
     (void)state;
-    struct bench *b = started(&(struct icc_timing){ .work_us = 60 * SECOND, .wtx_every_us = 10 * SECOND, .wtx_multiplier = 1 });
+    struct bench *b = started(&(struct icc_timing){ .work_us = 60 * SECOND, .wtx_every_us = 10 * SECOND,
+                                                    .wtx_multiplier = 1 });
     bench_expect(b, VERIFY_ADMIN, 0x9000);
     virtual_at(b->slot, virtual_now_us(b->slot) + 5 * SECOND, mishear, b);
     bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);

@@ -155,8 +155,12 @@ static void a_part_of_a_wait_may_have_its_own_silence_and_total(void **state)
     vigil_renew(&part, 7 * S);
     assert_int_equal(vigil_deadline_ms(&part), 8 * S);
     part = vigil_part(&whole, patience_defaults.of[PATIENCE_STATUS], 9 * S);
-    vigil_renew(&part, 10 * S - 1);
     assert_int_equal(vigil_deadline_ms(&part), 10 * S);
+    vigil_renew(&part, 10 * S - 1); /* it would prolong the whole as well */
+    assert_int_equal(vigil_deadline_ms(&part), 11 * S - 1);
+    part = vigil_part(&whole, (struct patience){ 30 * S, UINT32_MAX }, 1 * S);
+    vigil_renew(&part, 59 * S);
+    assert_int_equal(vigil_deadline_ms(&part), 60 * S);
 }
 
 /* ---- the environment ---- */

@@ -29,7 +29,7 @@ struct icc_options {
     struct icc_timing generate[8];   /* the n-th on-card generation; the last one serves all later ones */
     size_t generate_count;
     struct icc_timing sign;          /* PSO, INTERNAL AUTHENTICATE */
-    struct icc_timing reset;         /* TERMINATE DF, ACTIVATE FILE, SmartCard-HSM INITIALIZE; work_us 0: as others */
+    struct icc_timing reset;         /* TERMINATE DF, ACTIVATE FILE, SmartCard-HSM INITIALIZE; work_us 0: as other */
     struct icc_timing other;         /* everything else */
     const char *state_path;          /* persistent objects and keys are kept there; NULL = in memory */
     const struct openpgp_profile *profile; /* the application; NULL: an OpenPGP card 3.4 */
