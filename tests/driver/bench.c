@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
-#include "openpgp_profile.h"
 
 #define SENT_MAX 1024
 
@@ -45,7 +44,7 @@ struct bench *bench_new_with(struct icc_options card)
     card.atr_len = identity()->atr_len;
     /* In a reader there may be any card, also in that of a key which has none; a firmware has its own application. */
     if (strcmp(identity()->application, "gnuk") == 0 || strcmp(identity()->application, "opcard") == 0)
-        card.profile = openpgp_profile_find(identity()->application);
+        card.application = identity()->application;
     bench = (struct bench){ .icc = icc_new(&card) };
     assert_non_null(bench.icc);
     setenv("IFD_NITROKEY_RUN", "/nonexistent", 0); /* nobody watches, unless a test says so */
