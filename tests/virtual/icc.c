@@ -405,6 +405,11 @@ void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t c
     icc->generated = 0;
 }
 
+void icc_set_initialize(struct icc *icc, const struct icc_timing *timing)
+{
+    icc->initialize = *timing;
+}
+
 void icc_set_mute(struct icc *icc, bool mute)
 {
     icc->mute = mute;

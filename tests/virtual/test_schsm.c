@@ -347,7 +347,7 @@ static void files_are_written_and_read_in_parts(void **state)
     expect(&hsm, "00B10000 04 54020007 00", 0x6b00);
     expect(&hsm, "00B10000 03 540200 00", 0x6a80);
     expect(&hsm, "00A4000002 CE01 00", 0x9000);
-    assert_answer(&hsm, "6207 820101 8302CE01");
+    assert_answer(&hsm, "620B 80020006 820101 8302CE01");
     expect(&hsm, "00D7CE01 06 54020000 5300", 0x9000);
     expect(&hsm, "00B10000 04 54020000 00", 0x6282);
     take_out(&hsm);
