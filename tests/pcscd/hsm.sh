@@ -4,6 +4,7 @@
 
 so_pin=3537363231383830 user_pin=648219
 select_hsm=00A404000BE82B0601040181C31F020100
+verify_user_of_hsm=0020008106363438323139
 
 # hsm_initializes [OPTION...]: sc-hsm-tool says in words only whether that worked.
 hsm_initializes() {
