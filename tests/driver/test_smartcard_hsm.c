@@ -21,7 +21,7 @@
 
 static struct bench *new_hsm(struct icc_timing initialize, struct icc_timing generate)
 {
-    struct icc_options card = { .application = bench_application(), .initialize = initialize, .generate = { generate }, .generate_count = 1,
+    struct icc_options card = { .application = bench_application(), .reset = initialize, .generate = { generate }, .generate_count = 1,
                                 .sign = { .work_us = 300 * MS }, .other = { .work_us = 10 * MS } };
     struct bench *b = bench_new_with(card);
     b->admin_tries = 15;

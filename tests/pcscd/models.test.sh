@@ -30,9 +30,10 @@ model=$1
 
 # ---- what this model has ----
 
-application=$(described application) curves=() generated=
+application=$(described application) curves=() options=() generated=
 nist="nistp256 nistp256" brainpool="brainpoolP256r1 brainpoolP256r1"
 case $application in
+smartcard-hsm-*) options=(--reset 1) ;; # not 40 s
 openpgp-card-2.1) longest=2048 ;;
 openpgp-card-3.4) longest=1536 curves=("$nist" "$brainpool") generated=brainpoolP256r1 ;;
 gnuk) longest=526 curves=("ed25519 cv25519" "$nist") generated=25519 ;;
@@ -111,15 +112,14 @@ hsm_story() {
         check "a reconnection, $way, resets it" hsm_is_reset_by "--$way"
     done
     check "a wrong PIN costs a try" hsm_refuses_pin
-    check "each command was executed once, in order" executed_once key
-    check "and only the wrong PIN cost a try" counters_equal key 2 0 15
+    tries_left[key]="2 0 15"
     check "pcscd ends" stop_pcscd
     summary
 }
 
 # ---- the story ----
 
-check "a key is there" start_key key --initialize 1 --generate 1 --sign 0.1
+check "a key is there" start_key key "${options[@]}" --generate 1 --sign 0.1
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1
 check "opensc-tool tells its name" has_its_name

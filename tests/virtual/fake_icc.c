@@ -149,7 +149,7 @@ void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t c
     (void)icc, (void)timing, (void)count;
 }
 
-void icc_set_initialize(struct icc *icc, const struct icc_timing *timing)
+void icc_set_reset(struct icc *icc, const struct icc_timing *timing)
 {
     (void)icc, (void)timing;
 }

@@ -405,9 +405,9 @@ void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t c
     icc->generated = 0;
 }
 
-void icc_set_initialize(struct icc *icc, const struct icc_timing *timing)
+void icc_set_reset(struct icc *icc, const struct icc_timing *timing)
 {
-    icc->initialize = *timing;
+    icc->reset = *timing;
 }
 
 void icc_set_mute(struct icc *icc, bool mute)

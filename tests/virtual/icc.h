@@ -77,7 +77,7 @@ void icc_touch_timeout(struct icc *icc, int64_t now_us);
 
 /* ---- faults on request ---- */
 void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t count); /* for the generations to come */
-void icc_set_initialize(struct icc *icc, const struct icc_timing *timing);
+void icc_set_reset(struct icc *icc, const struct icc_timing *timing);
 void icc_set_mute(struct icc *icc, bool mute);            /* hears and answers nothing until switched off; reset: no ATR */
 enum icc_corruption { ICC_BAD_EDC, ICC_BAD_LENGTH, ICC_BAD_SEQUENCE, ICC_TRUNCATED, ICC_NOISE };
 void icc_corrupt(struct icc *icc, enum icc_corruption how, unsigned times); /* the next blocks the card speaks */

@@ -50,7 +50,7 @@ static const char USAGE[] =
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
     "  --tell PATH COMMAND...   sends a command to the control socket PATH and prints the answer:\n"
-    "                           plug, unplug, generate SPEC..., initialize SPEC, mute on|off, freeze on|off,\n"
+    "                           plug, unplug, generate SPEC..., reset SPEC, mute on|off, freeze on|off,\n"
     "                           corrupt edc|length|sequence|truncated|noise N, stall in|out, stale N,\n"
     "                           answer sequence|slot|type|long|short|cut|swallow|repeat N,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
