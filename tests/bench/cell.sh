@@ -297,7 +297,7 @@ of_driver() {
 
 recovered=$next
 if [ "$next" = no ]; then
-    wait_until "$limit" answers_right && recovered=yes
+    wait_until $((limit + ${scripted%%.*})) answers_right && recovered=yes # a minute after the key is free
 fi
 [ "$must" = recovery ] || [ "$first" = yes ] || scripted=0
 lost=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000000 - ${scripted%%.*}))

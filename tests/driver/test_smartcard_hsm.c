@@ -9,20 +9,28 @@
 #define PIN_STATUS "00200081"
 #define SO_PIN_STATUS "00200088"
 /* As OpenSC sends it, for a key of so many bits in hexadecimal. */
-#define GENERATE(reference, bits)                                                                                 \
-    "0046" reference "00 00003A 5F290100 4209555443413030303031 7F4915 060A04007F00070202020102 8203010001 0202" bits \
+#define GENERATE(reference, bits)                                                                                      \
+    "0046" reference "00 00003A 5F290100 4209555443413030303031 7F4915 060A04007F00070202020102 8203010001 0202" bits  \
     "5F201044454E4B303130303030313030303031 0000"
-#define SIGN_DIGEST "80680130 000033 3031300D060960864801650304020105000420" \
+#define SIGN_DIGEST                                                                                                    \
+    "80680130 000033 3031300D060960864801650304020105000420"                                                           \
     "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F 0000"
 #define WRAP "80720192 000000"
 #define DEVICE_CERTIFICATE "00B12F02 04 54020000 20"
 
-#define SILENT(seconds) { .work_us = (seconds) * SECOND }
+#define SILENT(seconds)                                                                                                \
+    {                                                                                                                  \
+        .work_us = (seconds)*SECOND                                                                                    \
+    }
 
 static struct bench *new_hsm(struct icc_timing initialize, struct icc_timing generate)
 {
-    struct icc_options card = { .application = bench_application(), .reset = initialize, .generate = { generate }, .generate_count = 1,
-                                .sign = { .work_us = 300 * MS }, .other = { .work_us = 10 * MS } };
+    struct icc_options card = { .application = bench_application(),
+                                .reset = initialize,
+                                .generate = { generate },
+                                .generate_count = 1,
+                                .sign = { .work_us = 300 * MS },
+                                .other = { .work_us = 10 * MS } };
     struct bench *b = bench_new_with(card);
     b->admin_tries = 15;
     bench_start(b);
@@ -67,8 +75,9 @@ static void one_of_170_s_succeeds_too(void **state)
 static void one_with_signs_of_life_may_take_as_long_as_a_factory_reset(void **state)
 {
     (void)state;
-    struct bench *b = new_hsm((struct icc_timing){ .work_us = 25 * MINUTE, .wtx_every_us = SECOND, .wtx_multiplier = 1 },
-                              (struct icc_timing)SILENT(1));
+    struct bench *b =
+        new_hsm((struct icc_timing){ .work_us = 25 * MINUTE, .wtx_every_us = SECOND, .wtx_multiplier = 1 },
+                (struct icc_timing)SILENT(1));
     initializes(b, 25 * MINUTE);
     bench_free(b);
 }
@@ -98,7 +107,8 @@ static void generates(struct icc_timing timing)
     struct bench *b = new_hsm((struct icc_timing)SILENT(1), timing);
     bench_expect(b, INITIALIZE, 0x9000);
     bench_expect(b, VERIFY_USER, 0x9000);
-    const struct answer generated = bench_expect(b, long_keys ? GENERATE("01", "1000") : GENERATE("01", "0800"), 0x9000);
+    const struct answer generated =
+        bench_expect(b, long_keys ? GENERATE("01", "1000") : GENERATE("01", "0800"), 0x9000);
     assert_in_range(generated.took_us, timing.work_us, timing.work_us + SECOND);
     assert_true(generated.length > (long_keys ? 1024 : 512)); /* modulus and signature alone */
     assert_int_equal(generated.bytes[0], 0x67);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # hsm.sh - what people do with OpenSC and the HSM named "key". To be sourced by bash after story.sh.
 
 so_pin=3537363231383830 user_pin=648219
@@ -65,7 +65,8 @@ hsm_agrees() {
     openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:$2" -out "$work/other.pem" &&
         openssl pkey -in "$work/other.pem" -pubout -outform DER -out "$work/other.der" &&
         openssl pkeyutl -derive -inkey "$work/other.pem" -peerkey "$work/$1.pem" -out "$work/expected" &&
-        as_user --derive --id "$1" --mechanism ECDH1-DERIVE --input-file "$work/other.der" --output-file "$work/agreed" &&
+        as_user --derive --id "$1" --mechanism ECDH1-DERIVE --input-file "$work/other.der" \
+            --output-file "$work/agreed" &&
         cmp "$work/expected" "$work/agreed"
 }
 
@@ -84,7 +85,8 @@ hsm_keeps_certificate() {
 hsm_keeps_data() {
     head -c "$1" /dev/urandom >"$work/data" && rm -f "$work/data.read"
     as_user --write-object "$work/data" --type data --label secret --private &&
-        as_user --read-object --type data --label secret --output-file "$work/data.read" && cmp "$work/data" "$work/data.read"
+        as_user --read-object --type data --label secret --output-file "$work/data.read" &&
+        cmp "$work/data" "$work/data.read"
 }
 
 # hsm_has PATTERN: among the objects that the user sees.
@@ -102,5 +104,6 @@ hsm_refuses_pin() {
 }
 
 hsm_tests_itself() {
-    as_user --test >"$work/test" 2>&1 && grep -qx 'No errors' "$work/test" || { tail -n 5 "$work/test" && return 1; }
+    as_user --test >"$work/test" 2>&1
+    grep -qx 'No errors' "$work/test" || { tail -n 5 "$work/test" && return 1; }
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# hsm.test.sh - OpenSC and a Nitrokey HSM 2: it is initialised, which is silent for 40 s, makes keys, uses and moves them.
+# hsm.test.sh - OpenSC and a Nitrokey HSM 2: it is initialised in a silence of 40 s, makes keys, uses and moves them.
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
@@ -28,7 +28,8 @@ changes_pin() {
 }
 
 blocks_after_three_wrong_pins() {
-    hsm_refuses_pin && hsm_refuses_pin && hsm_refuses_pin && hsm_counts 0 15 && hsm_says 'User PIN locked' && not hsm_has RSA
+    hsm_refuses_pin && hsm_refuses_pin && hsm_refuses_pin && hsm_counts 0 15 && hsm_says 'User PIN locked' &&
+        not hsm_has RSA
 }
 
 unblocks_with_so_pin() {
@@ -36,7 +37,8 @@ unblocks_with_so_pin() {
 }
 
 changes_so_pin() {
-    pkcs11-tool --login --login-type so --so-pin "$so_pin" --change-pin --new-pin 0123456789ABCDEF && so_pin=0123456789ABCDEF
+    pkcs11-tool --login --login-type so --so-pin "$so_pin" --change-pin --new-pin 0123456789ABCDEF &&
+        so_pin=0123456789ABCDEF
 }
 
 # Another SO-PIN, and all is as it was.

@@ -17,7 +17,9 @@
 enum application_effort { EFFORT_QUICK, EFFORT_PRIVATE_KEY, EFFORT_GENERATE, EFFORT_RESET };
 
 /* Tries left: user PIN, resetting code (0: there is none), admin PIN. */
-struct application_tries { unsigned pw1, rc, pw3; };
+struct application_tries {
+    unsigned pw1, rc, pw3;
+};
 
 /* card is what the application itself has made. */
 struct application_class {

@@ -200,7 +200,8 @@ bool card_rsa_sign_pss(EVP_PKEY *key, struct tlv_view digest, uint8_t *output, s
     const EVP_MD *const hash = hash_of(digest.length);
     *length = CARD_RSA_BYTES_MAX;
     EVP_PKEY_CTX *ctx = hash ? EVP_PKEY_CTX_new(key, NULL) : NULL;
-    const bool ok = ctx && EVP_PKEY_sign_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+    const bool ok = ctx && EVP_PKEY_sign_init(ctx) > 0 &&
+                    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
                     EVP_PKEY_CTX_set_signature_md(ctx, hash) > 0 &&
                     EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0 &&
                     EVP_PKEY_sign(ctx, output, length, digest.bytes, digest.length) > 0;

@@ -21,9 +21,12 @@ static bool is_factory_reset(const uint8_t *command, size_t length)
 static enum application_effort begin(void *card, const uint8_t *command, size_t length)
 {
     switch (openpgp_begin(card, command, length)) {
-    case OPENPGP_QUICK: return is_factory_reset(command, length) ? EFFORT_RESET : EFFORT_QUICK;
-    case OPENPGP_PRIVATE_KEY: return EFFORT_PRIVATE_KEY;
-    case OPENPGP_GENERATE: return EFFORT_GENERATE;
+    case OPENPGP_QUICK:
+        return is_factory_reset(command, length) ? EFFORT_RESET : EFFORT_QUICK;
+    case OPENPGP_PRIVATE_KEY:
+        return EFFORT_PRIVATE_KEY;
+    case OPENPGP_GENERATE:
+        return EFFORT_GENERATE;
     }
     return EFFORT_QUICK;
 }
@@ -60,6 +63,13 @@ static struct application_tries tries(const void *card)
 }
 
 const struct application_class openpgp_application = {
-    .free = free_card, .reset = reset, .begin = begin, .waits_for_touch = waits_for_touch, .touch = touch,
-    .touch_timeout = touch_timeout, .done = done, .finish = finish, .tries = tries,
+    .free = free_card,
+    .reset = reset,
+    .begin = begin,
+    .waits_for_touch = waits_for_touch,
+    .touch = touch,
+    .touch_timeout = touch_timeout,
+    .done = done,
+    .finish = finish,
+    .tries = tries,
 };

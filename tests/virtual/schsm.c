@@ -2,8 +2,8 @@
 /*
  * schsm.c - the application on the chip of a Nitrokey HSM: a SmartCard-HSM.
  *
- * An APDU is taken apart and its command executed: at once, or, where a private key computes, in a thread. Erasing all that
- * is on the card takes the longest; what it does is done at its end.
+ * An APDU is taken apart and its command executed: at once, or, where a private key computes, in a thread. Erasing all
+ * that is on the card takes the longest; what it does is done at its end.
  */
 #include "schsm.h"
 #include <stdlib.h>
@@ -79,8 +79,9 @@ bool schsm_may_use(const struct schsm *card)
 /* Version and options are in tag 85 of the FCP. Selected anew, the application has forgotten who was there. */
 static uint16_t select_application(struct schsm *card, const struct command *command)
 {
-    const uint8_t fcp[] = { 0x82, 0x01, 0x38, 0x85, 0x05, 0x00, card->memory.options, 0xff, card->profile->major,
-                            card->profile->minor };
+    const uint8_t fcp[] = {
+        0x82, 0x01, 0x38, 0x85, 0x05, 0x00, card->memory.options, 0xff, card->profile->major, card->profile->minor
+    };
     if (command->length > sizeof AID || command->length < 5 || memcmp(command->data, AID, command->length) != 0)
         return SW_NO_FILE;
     card->selected = true;
@@ -119,21 +120,11 @@ static const struct {
     uint8_t cla, ins;
     uint16_t (*execute)(struct schsm *card, const struct command *command);
 } INSTRUCTIONS[] = {
-    { 0x00, 0x20, schsm_verify },
-    { 0x00, 0x24, schsm_change },
-    { 0x00, 0x2c, schsm_reset_retry },
-    { 0x00, 0x46, schsm_generate },
-    { 0x00, 0x84, get_challenge },
-    { 0x00, 0xa4, select_any },
-    { 0x00, 0xb1, schsm_read },
-    { 0x00, 0xd7, schsm_update },
-    { 0x00, 0xe4, schsm_delete },
-    { 0x80, 0x50, schsm_initialize },
-    { 0x80, 0x52, schsm_import_dkek },
-    { 0x80, 0x58, schsm_enumerate },
-    { 0x80, 0x62, schsm_decipher },
-    { 0x80, 0x68, schsm_sign },
-    { 0x80, 0x72, schsm_wrap },
+    { 0x00, 0x20, schsm_verify },     { 0x00, 0x24, schsm_change },      { 0x00, 0x2c, schsm_reset_retry },
+    { 0x00, 0x46, schsm_generate },   { 0x00, 0x84, get_challenge },     { 0x00, 0xa4, select_any },
+    { 0x00, 0xb1, schsm_read },       { 0x00, 0xd7, schsm_update },      { 0x00, 0xe4, schsm_delete },
+    { 0x80, 0x50, schsm_initialize }, { 0x80, 0x52, schsm_import_dkek }, { 0x80, 0x58, schsm_enumerate },
+    { 0x80, 0x62, schsm_decipher },   { 0x80, 0x68, schsm_sign },        { 0x80, 0x72, schsm_wrap },
     { 0x80, 0x74, schsm_unwrap },
 };
 
@@ -218,6 +209,13 @@ static struct application_tries tries(const void *context)
 
 const struct application_class schsm_application = {
     .reset_us = 40000000, /* as reported of devices in use */
-    .free = free_card, .reset = reset, .begin = begin, .waits_for_touch = waits_for_touch, .touch = touch,
-    .touch_timeout = touch, .done = done, .finish = finish, .tries = tries,
+    .free = free_card,
+    .reset = reset,
+    .begin = begin,
+    .waits_for_touch = waits_for_touch,
+    .touch = touch,
+    .touch_timeout = touch,
+    .done = done,
+    .finish = finish,
+    .tries = tries,
 };

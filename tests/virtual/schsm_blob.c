@@ -4,9 +4,9 @@
  *
  *   check value 8 | kind 1 | default algorithm | allowed algorithms | access conditions | key OID | key | AES-CMAC 16
  *
- * The four in the middle have two bytes of length each. The key is encrypted by AES-256-CBC with IV 0: 8 random bytes, the
- * size in bits (2 bytes), numbers with two bytes of length each, and padding 80 00 ... Encryption and MAC have keys of their
- * own, SHA-256 of the DKEK and 00000001 or 00000002; the check value is the beginning of SHA-256 of the DKEK.
+ * The four in the middle have two bytes of length each. The key is encrypted by AES-256-CBC with IV 0: 8 random bytes,
+ * the size in bits (2 bytes), numbers with two bytes of length each, and padding 80 00 ... Encryption and MAC have keys
+ * of their own, SHA-256 of the DKEK and 00000001 or 00000002; the check value is the beginning of SHA-256 of the DKEK.
  */
 #include "schsm_blob.h"
 #include <string.h>
@@ -70,8 +70,8 @@ static bool authenticate(const uint8_t *dkek, const uint8_t *bytes, size_t lengt
                                       OSSL_PARAM_construct_end() };
     uint8_t key[32];
     size_t written = 0;
-    const bool ok = derive(dkek, 2, key) && EVP_Q_mac(NULL, "CMAC", NULL, NULL, parameters, key, sizeof key, bytes, length,
-                                                      mac, MAC, &written);
+    const bool ok = derive(dkek, 2, key) &&
+                    EVP_Q_mac(NULL, "CMAC", NULL, NULL, parameters, key, sizeof key, bytes, length, mac, MAC, &written);
     OPENSSL_cleanse(key, sizeof key);
     return ok && written == MAC;
 }
@@ -218,8 +218,7 @@ EVP_PKEY *schsm_blob_unwrap(struct tlv_view blob, const uint8_t dkek[SCHSM_DKEK_
 {
     uint8_t check[SCHSM_CHECK_LENGTH], mac[MAC], plain[KEY_MAX];
     struct tlv_view rest = blob, told, kind, skipped, told_mac = { 0 };
-    if (blob.length < MAC || !schsm_check_value(dkek, check) ||
-        !authenticate(dkek, blob.bytes, blob.length - MAC, mac))
+    if (blob.length < MAC || !schsm_check_value(dkek, check) || !authenticate(dkek, blob.bytes, blob.length - MAC, mac))
         return NULL;
     rest.length -= MAC;
     told_mac.bytes = blob.bytes + rest.length;

@@ -16,6 +16,6 @@ bool schsm_check_value(const uint8_t dkek[SCHSM_DKEK_LENGTH], uint8_t value[SCHS
 /* false: no key of a kind that can be wrapped, or out of memory. */
 bool schsm_blob_wrap(struct tlv_writer *writer, EVP_PKEY *key, const uint8_t dkek[SCHSM_DKEK_LENGTH]);
 
-/* NULL: it was wrapped under another DKEK, changed since, or has a key that the card cannot use. most: bytes of the prime
- * field of a curve. */
+/* NULL: it was wrapped under another DKEK, changed since, or has a key that the card cannot use. most: bytes of the
+ * prime field of a curve. */
 EVP_PKEY *schsm_blob_unwrap(struct tlv_view blob, const uint8_t dkek[SCHSM_DKEK_LENGTH], size_t most);

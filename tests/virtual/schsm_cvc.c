@@ -18,12 +18,18 @@ static const uint8_t ECDSA_SHA256[] = { 0x04, 0x00, 0x7f, 0x00, 0x07, 0x02, 0x02
 /* ---- curves ---- */
 
 static const struct card_curve CURVES[] = {
-    { .type = "EC", .group = "prime192v1", .bytes = 24 },      { .type = "EC", .group = "prime256v1", .bytes = 32 },
-    { .type = "EC", .group = "secp384r1", .bytes = 48 },       { .type = "EC", .group = "secp521r1", .bytes = 66 },
-    { .type = "EC", .group = "brainpoolP192r1", .bytes = 24 }, { .type = "EC", .group = "brainpoolP224r1", .bytes = 28 },
-    { .type = "EC", .group = "brainpoolP256r1", .bytes = 32 }, { .type = "EC", .group = "brainpoolP320r1", .bytes = 40 },
-    { .type = "EC", .group = "brainpoolP384r1", .bytes = 48 }, { .type = "EC", .group = "brainpoolP512r1", .bytes = 64 },
-    { .type = "EC", .group = "secp192k1", .bytes = 24 },       { .type = "EC", .group = "secp256k1", .bytes = 32 },
+    { .type = "EC", .group = "prime192v1", .bytes = 24 },
+    { .type = "EC", .group = "prime256v1", .bytes = 32 },
+    { .type = "EC", .group = "secp384r1", .bytes = 48 },
+    { .type = "EC", .group = "secp521r1", .bytes = 66 },
+    { .type = "EC", .group = "brainpoolP192r1", .bytes = 24 },
+    { .type = "EC", .group = "brainpoolP224r1", .bytes = 28 },
+    { .type = "EC", .group = "brainpoolP256r1", .bytes = 32 },
+    { .type = "EC", .group = "brainpoolP320r1", .bytes = 40 },
+    { .type = "EC", .group = "brainpoolP384r1", .bytes = 48 },
+    { .type = "EC", .group = "brainpoolP512r1", .bytes = 64 },
+    { .type = "EC", .group = "secp192k1", .bytes = 24 },
+    { .type = "EC", .group = "secp256k1", .bytes = 32 },
 };
 #define CURVE_TOTAL (sizeof CURVES / sizeof CURVES[0])
 
@@ -82,7 +88,8 @@ const struct card_curve *schsm_find_curve(struct tlv_view public_key, size_t mos
     const struct card_curve *const curve = schsm_find_prime(prime, most);
     if (!curve || !schsm_domain(curve, &domain))
         return NULL;
-    return same(a, domain.a) && same(b, domain.b) && same(base, domain.base) && same(order, domain.order) ? curve : NULL;
+    return same(a, domain.a) && same(b, domain.b) && same(base, domain.base) && same(order, domain.order) ? curve
+                                                                                                          : NULL;
 }
 
 const struct card_curve *schsm_curve_of(EVP_PKEY *key)
@@ -138,15 +145,15 @@ static bool put_public_key(struct tlv_writer *writer, EVP_PKEY *key)
 /* By RSA with SHA-256 (PKCS #1 v1.5), or by ECDSA with SHA-256 in the plain format. */
 static bool put_signature(struct tlv_writer *writer, EVP_PKEY *key, const struct tlv_writer *covered)
 {
-    uint8_t info[19 + 32] = { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
-                              0x05, 0x00, 0x04, 0x20 };
+    uint8_t info[19 + 32] = { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
+                              0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20 };
     uint8_t signature[CARD_RSA_BYTES_MAX];
     size_t length;
     if (!EVP_Digest(covered->bytes, covered->length, info + 19, NULL, EVP_sha256(), NULL))
         return false;
-    const bool ok = EVP_PKEY_is_a(key, "RSA") ?
-                        card_rsa_sign(key, (struct tlv_view){ info, sizeof info }, signature, &length) :
-                        card_ecc_sign(key, (struct tlv_view){ info + 19, 32 }, signature, &length);
+    const bool ok = EVP_PKEY_is_a(key, "RSA")
+                        ? card_rsa_sign(key, (struct tlv_view){ info, sizeof info }, signature, &length)
+                        : card_ecc_sign(key, (struct tlv_view){ info + 19, 32 }, signature, &length);
     if (ok)
         tlv_put(writer, 0x5f37, signature, length);
     return ok;
@@ -185,9 +192,9 @@ bool schsm_put_certificate(struct tlv_writer *writer, EVP_PKEY *key, const char 
                            const char *authority)
 {
     /* 7F4C: what the holder may do (id-sc-hsm of CardContact: nothing more); valid from 5F25 until 5F24 */
-    static const uint8_t END[] = { 0x7f, 0x4c, 0x10, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xc3, 0x1f, 0x03, 0x01,
-                                   0x01, 0x53, 0x01, 0x00, 0x5f, 0x25, 0x06, 0x02, 0x00, 0x00, 0x01, 0x00, 0x01, 0x5f, 0x24,
-                                   0x06, 0x04, 0x00, 0x01, 0x02, 0x03, 0x01 };
+    static const uint8_t END[] = { 0x7f, 0x4c, 0x10, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xc3, 0x1f,
+                                   0x03, 0x01, 0x01, 0x53, 0x01, 0x00, 0x5f, 0x25, 0x06, 0x02, 0x00, 0x00, 0x01,
+                                   0x00, 0x01, 0x5f, 0x24, 0x06, 0x04, 0x00, 0x01, 0x02, 0x03, 0x01 };
     uint8_t bytes[PART_MAX];
     struct tlv_writer body = { .bytes = bytes, .size = sizeof bytes };
     if (!put_subject(&body, key, text(holder), text(authority)))

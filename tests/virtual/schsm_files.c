@@ -27,8 +27,8 @@ uint16_t schsm_select_file(struct schsm *card, const struct command *command)
     card->current = id;
     const struct schsm_file *const file = schsm_memory_file(&card->memory, id);
     const size_t size = file ? file->length : 0;
-    const uint8_t fcp[] = { 0x80, 0x02, (uint8_t)(size >> 8), (uint8_t)size, 0x82, 0x01, 0x01, 0x83, 0x02,
-                            command->data[0], command->data[1] };
+    const uint8_t fcp[] = { 0x80, 0x02, (uint8_t)(size >> 8), (uint8_t)size,   0x82, 0x01, 0x01,
+                            0x83, 0x02, command->data[0],     command->data[1] };
     if (command->p2 == 0x00)
         tlv_put(&card->data, 0x62, fcp, sizeof fcp);
     return SW_OK;
@@ -83,8 +83,10 @@ static bool may_be_written(uint16_t id)
     case SCHSM_CA_CERTIFICATE:
     case SCHSM_PROTECTED_DATA:
     case SCHSM_CERTIFICATE:
-    case SCHSM_DATA: return true;
-    default: return id == SCHSM_TOKEN_INFO;
+    case SCHSM_DATA:
+        return true;
+    default:
+        return id == SCHSM_TOKEN_INFO;
     }
 }
 

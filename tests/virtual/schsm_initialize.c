@@ -64,7 +64,8 @@ uint16_t schsm_initialize(struct schsm *card, const struct command *command)
     if (!parse(objects, &card->initialization))
         return SW_WRONG_DATA;
     if (so->length > 0) {
-        const uint16_t status_word = schsm_pin_try(so, (struct tlv_view){ card->initialization.so, SCHSM_SO_PIN_LENGTH });
+        const uint16_t status_word =
+            schsm_pin_try(so, (struct tlv_view){ card->initialization.so, SCHSM_SO_PIN_LENGTH });
         schsm_save(card);
         if (status_word != SW_OK)
             return status_word;

@@ -47,8 +47,9 @@ static uint16_t end_generation(struct schsm *card)
     if (!result.ok)
         return SW_CONDITIONS;
     schsm_memory_set_key(&card->memory, card->key_id, result.key);
-    const bool ok = schsm_put_request(&card->data, result.key, (struct tlv_view){ card->holder, card->holder_length },
-                                      (struct tlv_view){ card->authority, card->authority_length }, card->memory.key[0]);
+    const bool ok =
+        schsm_put_request(&card->data, result.key, (struct tlv_view){ card->holder, card->holder_length },
+                          (struct tlv_view){ card->authority, card->authority_length }, card->memory.key[0]);
     schsm_save(card);
     return ok ? SW_OK : SW_CONDITIONS;
 }
@@ -112,10 +113,18 @@ static const struct algorithm {
 } ALGORITHMS[] = {
     { 0x20, "RSA", NULL, card_rsa_raw, { 0 }, 0 },
     { 0x30, "RSA", NULL, card_rsa_sign, { 0 }, 0 },
-    { 0x31, "RSA", "SHA1", card_rsa_sign,
-      { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14 }, 15 },
-    { 0x33, "RSA", "SHA256", card_rsa_sign,
-      { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20 },
+    { 0x31,
+      "RSA",
+      "SHA1",
+      card_rsa_sign,
+      { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14 },
+      15 },
+    { 0x33,
+      "RSA",
+      "SHA256",
+      card_rsa_sign,
+      { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04,
+        0x20 },
       19 },
     { 0x40, "RSA", NULL, card_rsa_sign_pss, { 0 }, 0 },
     { 0x41, "RSA", "SHA1", card_rsa_sign_pss, { 0 }, 0 },
@@ -156,7 +165,8 @@ uint16_t schsm_sign(struct schsm *card, const struct command *command)
     if (!algorithm->hash)
         return use(card, command->p1, algorithm->operation, (struct tlv_view){ command->data, command->length });
     memcpy(hashed, algorithm->info, algorithm->info_length);
-    if (!EVP_Q_digest(NULL, algorithm->hash, NULL, command->data, command->length, hashed + algorithm->info_length, &length))
+    if (!EVP_Q_digest(NULL, algorithm->hash, NULL, command->data, command->length, hashed + algorithm->info_length,
+                      &length))
         return SW_CONDITIONS;
     return use(card, command->p1, algorithm->operation, (struct tlv_view){ hashed, algorithm->info_length + length });
 }

@@ -19,8 +19,14 @@
 
 /* The first byte of a file's identifier says what it is for. */
 enum schsm_prefix {
-    SCHSM_PRKD = 0xc4, SCHSM_CD = 0xc8, SCHSM_DCOD = 0xc9, SCHSM_CA_CERTIFICATE = 0xca, SCHSM_KEY = 0xcc,
-    SCHSM_PROTECTED_DATA = 0xcd, SCHSM_CERTIFICATE = 0xce, SCHSM_DATA = 0xcf,
+    SCHSM_PRKD = 0xc4,
+    SCHSM_CD = 0xc8,
+    SCHSM_DCOD = 0xc9,
+    SCHSM_CA_CERTIFICATE = 0xca,
+    SCHSM_KEY = 0xcc,
+    SCHSM_PROTECTED_DATA = 0xcd,
+    SCHSM_CERTIFICATE = 0xce,
+    SCHSM_DATA = 0xcf,
 };
 #define SCHSM_DEVICE_CERTIFICATE 0x2f02 /* EF.C_DevAut: its own and its issuer's */
 #define SCHSM_TOKEN_INFO 0x2f03

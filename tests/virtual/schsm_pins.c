@@ -11,7 +11,8 @@ static struct schsm_pin *find(struct schsm *card, uint8_t reference)
     return reference == SO_PIN ? &card->memory.so : NULL;
 }
 
-/* Before the first initialisation there is no SO-PIN, and a user PIN that cannot be used; a transport PIN cannot either. */
+/* Before the first initialisation there is no SO-PIN, and a user PIN that cannot be used; a transport PIN cannot
+ * either. */
 static uint16_t usable(const struct schsm *card, uint8_t reference, const struct schsm_pin *pin)
 {
     if (reference == SO_PIN)

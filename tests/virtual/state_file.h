@@ -2,8 +2,8 @@
 /*
  * state_file.h - the memory of a card in a file of text.
  *
- * The first line says whose memory it is. Each line after it is a word, two numbers and bytes in hexadecimal, "-" for none.
- * The last one, "end 0 0 -", tells a whole file from one that was cut.
+ * The first line says whose memory it is. Each line after it is a word, two numbers and bytes in hexadecimal, "-" for
+ * none. The last one, "end 0 0 -", tells a whole file from one that was cut.
  */
 #pragma once
 #include <stdbool.h>
@@ -26,6 +26,6 @@ bool state_file_save(const char *path, const char *header, state_printer *print,
 /* Takes a line; the last one, too, when all others were right. false: it can be true of no such card. */
 typedef bool state_reader(const char *word, unsigned first, unsigned second, const uint8_t *bytes, size_t length,
                           void *memory);
-/* A file that does not exist changes nothing. false, with a message on stderr that names file and line: not a whole state
- * file, or a line was not taken. */
+/* A file that does not exist changes nothing. false, with a message on stderr that names file and line: not a whole
+ * state file, or a line was not taken. */
 bool state_file_load(const char *path, const char *header, state_reader *read, void *memory);

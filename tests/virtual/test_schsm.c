@@ -331,11 +331,11 @@ static void files_are_written_and_read_in_parts(void **state)
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00B1CE01 04 54020000 00", 0x6a82);
-    expect(&hsm, "00D7CE01 06 54020000 5300", 0x9000);          /* makes it, and selects it */
+    expect(&hsm, "00D7CE01 06 54020000 5300", 0x9000); /* makes it, and selects it */
     expect(&hsm, "00D70000 0A 54020000 530401020304", 0x9000);
     expect(&hsm, "00D70000 08 54020004 53020506", 0x9000);
     expect(&hsm, "00D70000 07 54020001 5301FF", 0x9000);
-    expect(&hsm, "00D70000 07 54020008 5301FF", 0x6a84);        /* a gap */
+    expect(&hsm, "00D70000 07 54020008 5301FF", 0x6a84); /* a gap */
     expect(&hsm, "00B1CE01 04 54020000 06", 0x9000);
     assert_answer(&hsm, "01FF03040506");
     expect(&hsm, "00B1CE01 04 54020002 02", 0x9000);
@@ -488,8 +488,11 @@ static EVP_PKEY *rsa_key(struct tlv_view public_key)
 /* The group is not taken from the name: libcrypto gets the domain parameters as they are. */
 static EVP_PKEY *ec_key(struct tlv_view public_key)
 {
-    static const struct { const char *name; uint16_t tag; } NUMBERS[] = {
-        { OSSL_PKEY_PARAM_EC_P, 0x81 }, { OSSL_PKEY_PARAM_EC_A, 0x82 }, { OSSL_PKEY_PARAM_EC_B, 0x83 },
+    static const struct {
+        const char *name;
+        uint16_t tag;
+    } NUMBERS[] = {
+        { OSSL_PKEY_PARAM_EC_P, 0x81 },     { OSSL_PKEY_PARAM_EC_A, 0x82 },        { OSSL_PKEY_PARAM_EC_B, 0x83 },
         { OSSL_PKEY_PARAM_EC_ORDER, 0x85 }, { OSSL_PKEY_PARAM_EC_COFACTOR, 0x87 },
     };
     const struct tlv_view base = object(public_key, 0x84), point = object(public_key, 0x86);
@@ -585,8 +588,10 @@ static void the_device_has_a_certificate_and_its_issuers(void **state)
 static size_t rsa_template(unsigned bits, uint8_t *body)
 {
     char hex[256];
-    snprintf(hex, sizeof hex, "5F290100 4209 555443413030303031 7F4915" OID_RSA "8203010001 0202%04X"
-             "5F2010 44454E4B303130303030313030303031", bits);
+    snprintf(hex, sizeof hex,
+             "5F290100 4209 555443413030303031 7F4915" OID_RSA "8203010001 0202%04X"
+             "5F2010 44454E4B303130303030313030303031",
+             bits);
     return from_hex(hex, body);
 }
 
@@ -606,8 +611,8 @@ static size_t ec_template(const char *name, uint8_t *body)
         tlv_put(&parts, 0x81 + i, bytes, (size_t)size);
         BN_free(number[i]);
     }
-    const size_t length = EC_POINT_point2oct(group, EC_GROUP_get0_generator(group), POINT_CONVERSION_UNCOMPRESSED, bytes,
-                                             sizeof bytes, NULL);
+    const size_t length = EC_POINT_point2oct(group, EC_GROUP_get0_generator(group), POINT_CONVERSION_UNCOMPRESSED,
+                                             bytes, sizeof bytes, NULL);
     tlv_put(&parts, 0x84, bytes, length);
     BN_bn2binpad(EC_GROUP_get0_order(group), bytes, size);
     tlv_put(&parts, 0x85, bytes, (size_t)size);
@@ -674,8 +679,8 @@ static void rsa_keys_of_all_sizes_come_as_signed_requests(void **state)
 }
 
 static const char *const CURVES[] = {
-    "prime192v1", "prime256v1", "secp384r1", "secp521r1", "brainpoolP192r1", "brainpoolP224r1", "brainpoolP256r1",
-    "brainpoolP320r1", "brainpoolP384r1", "brainpoolP512r1", "secp192k1", "secp256k1",
+    "prime192v1",      "prime256v1",      "secp384r1",       "secp521r1",       "brainpoolP192r1", "brainpoolP224r1",
+    "brainpoolP256r1", "brainpoolP320r1", "brainpoolP384r1", "brainpoolP512r1", "secp192k1",       "secp256k1",
 };
 #define CURVE_COUNT (sizeof CURVES / sizeof CURVES[0])
 
@@ -849,7 +854,11 @@ static void keys_are_used_for_what_they_are_and_with_the_pin_only(void **state)
     assert_int_equal(send(&hsm, "80680133", "abc", 3), 0x6a86);
     assert_int_equal(send(&hsm, "80680177", "abc", 3), 0x6a86);
     assert_int_equal(send(&hsm, "80620121", "abc", 3), 0x6a86);
-    assert_int_equal(send(&hsm, "80620180", "\x04" "abc", 4), 0x6a80); /* no point */
+    assert_int_equal(send(&hsm, "80620180",
+                          "\x04"
+                          "abc",
+                          4),
+                     0x6a80); /* no point */
     assert_int_equal(send(&hsm, "80680270", "abc", 3), 0x6a88);
     assert_int_equal(send(&hsm, "80680070", "abc", 3), 0x6a88); /* the device's own */
     expect(&hsm, SELECT, 0x9000);
@@ -1016,7 +1025,7 @@ static void a_wrapped_rsa_4096_key_is_built_like_a_real_one(void **state)
     assert_int_equal(hsm.answer[8], 5);
     assert_memory_equal(hsm.answer + 9, "\x00\x0a\x04\x00\x7f\x00\x07\x02\x02\x02\x01\x02\x00\x00\x00\x00\x00\x00", 18);
     decrypt(dkek, hsm.answer + 27, sizeof plain, plain);
-    assert_memory_equal(plain + 8, "\x10\x00\x02\x00", 4);             /* 4096 bits; d has 512 bytes */
+    assert_memory_equal(plain + 8, "\x10\x00\x02\x00", 4); /* 4096 bits; d has 512 bytes */
     assert_memory_equal(plain + 12 + 512, "\x02\x00", 2);
     BIGNUM *n = NULL, *told = BN_bin2bn(plain + 14 + 512, 512, NULL);
     assert_true(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n));
