@@ -17,6 +17,16 @@ on_bus "$@"
 . "$(dirname "$0")/../pcscd/story.sh"
 stack=$1 model=$2 behaviour=$3
 aid_of_any='D2760001240[0-9A-F]*9000'
+admin_tries=3 # that must be left at the end
+case $behaviour in
+initialize-* | hsm-*) # what a SmartCard-HSM is asked: its certificate instead of the AID
+    . "$(dirname "$0")/../pcscd/hsm.sh"
+    select=$select_hsm get_aid=00B12F02045402000020 aid_of_any='7F21[0-9A-F]{60}9000' admin_tries=15
+    verify_admin=$verify_user_of_hsm
+    generate=0046010000003A5F29010042095554434130303030317F4915060A04007F000702020201028203010001
+    generate+=020210005F201044454E4B3031303030303130303030310000 # RSA 4096
+    ;;
+esac
 # Extended APDUs are for those who take them.
 case $model in nitrokey-start-*) generate=0047800002B60000 sign=${sign/0000333031/333031} sign=${sign%0000}00 ;; esac
 exec 3>&1 >"$work/story" 2>&1
@@ -67,9 +77,9 @@ right() {
     [[ $2 =~ ^[0-9A-F]{4}$ && $1 != "$get_aid" && $1 != "$generate" && $1 != "$initialize" ]] && return
     case $1 in
     "$get_aid") [[ $2 =~ ^($aid_of_any|6[0-9A-F]{3})$ ]] ;;
-    "$generate") [[ $2 =~ ^(7F49[0-9A-F]*(9000|61..)|6[0-9A-F]{3})$ ]] ;;
+    "$generate") [[ $2 =~ ^((7F49|67)[0-9A-F]*(9000|61..)|6[0-9A-F]{3})$ ]] ;;
     "$select") [[ $2 =~ 9000$ ]] ;;
-    "$initialize") [[ $2 = 6E00 ]] ;;
+    "$initialize") [[ $2 = 9000 ]] ;;
     "$sign") [[ $2 =~ ^([0-9A-F]{512}9000|6[0-9A-F]{3})$ ]] ;;
     *) true ;;
     esac
@@ -96,9 +106,12 @@ answers_right() {
 
 # ---- behaviours: set first and next ----
 
-initialize=80500000020102
+initialize=805000001980020001810636343832313982083537363231383830910103
 first=- next=no key_options=() limit=60 card=() slowest=
-case $model in nitrokey-hsm-*) card=(--application openpgp-card-3.4) ;; esac # a card that has something to wait for
+case $behaviour-$model in
+initialize-* | hsm-*) ;;
+*-nitrokey-hsm-*) card=(--application openpgp-card-3.4) ;; # in a reader there may be any card
+esac
 
 generation() {
     start_key key "${key_options[@]}" "${card[@]}" && start_stack && ready || return
@@ -126,12 +139,20 @@ look_on() {
     done
 }
 
-# A SmartCard-HSM. What this card says to it in the end, that it knows no such class, does not matter.
 initialize() {
-    start_key key "${key_options[@]}" "${card[@]}" && start_stack && ready || return
+    start_key key "${key_options[@]}" && start_stack && ready || return
     sends "$select" "$initialize" "$get_aid" >"$work/lines"
     first=no
-    grep -q " SCARD_S_SUCCESS $initialize 6E00$" "$work/lines" && first=yes
+    succeeded "$initialize" <"$work/lines" && first=yes
+    succeeded "$get_aid" <"$work/lines" && next=yes
+}
+
+# A SmartCard-HSM is initialised before, which here takes no time to speak of.
+hsm_generation() {
+    start_key key --reset 0.1 "${key_options[@]}" && start_stack && ready || return
+    sends "$select" "$initialize" "$verify_admin" "$generate" "$get_aid" >"$work/lines"
+    first=no
+    succeeded "$generate" <"$work/lines" && first=yes
     succeeded "$get_aid" <"$work/lines" && next=yes
 }
 
@@ -234,6 +255,8 @@ begun=${EPOCHREALTIME/[.,]/} must=success scripted=0
 case $behaviour in
 signs-* | one-sign-* | no-sign-*) scripted=$seconds && generation ;;
 initialize-*) scripted=$seconds key_options=(--reset "$seconds,silent=$seconds") && initialize ;;
+hsm-silent-*) scripted=$seconds key_options=(--generate "$seconds,silent=$seconds") && hsm_generation ;;
+hsm-signs-*) scripted=$seconds key_options=(--generate "$seconds,wtx=1,multiplier=1") && hsm_generation ;;
 late-answer)
     seconds=16
     case $stack-$model in
@@ -275,14 +298,14 @@ of_driver() {
 
 recovered=$next
 if [ "$next" = no ]; then
-    wait_until "$limit" answers_right && recovered=yes
+    wait_until $((limit + ${scripted%%.*})) answers_right && recovered=yes # a minute after the key is free
 fi
 [ "$must" = recovery ] || [ "$first" = yes ] || scripted=0
 lost=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000000 - ${scripted%%.*}))
 wrong=no once=yes
 [ -z "$(wrong_answers)" ] || wrong=yes
 pins=$(tell key counters)
-[ "$pins" = "ok pw1=3 rc=0 pw3=3" ] || once=no
+[ "$pins" = "ok pw1=3 rc=0 pw3=$admin_tries" ] || once=no
 executed_once key || once=no
 remark=$(wrong_answers | head -n 1)
 verdict=red

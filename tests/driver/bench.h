@@ -47,7 +47,11 @@ struct bench {
     struct icc *icc;
     struct device *device;
     struct virtual_slot *slot;
+    unsigned admin_tries; /* that must be left at the end: 3, if nobody says otherwise */
 };
+
+/* What runs on the card of the model. */
+const char *bench_application(void);
 
 /* One answer of IFDHTransmitToICC. */
 struct answer {

@@ -148,7 +148,7 @@ static void long_commands_and_answers_are_chained(void **state)
 static void an_apdu_of_3000_bytes_and_its_answer_pass(void **state)
 {
     (void)state;
-    struct bench *b = bench_new_with((struct icc_options){ .profile = &openpgp_opcard });
+    struct bench *b = bench_new_with((struct icc_options){ .application = "opcard" });
     char put[32 + 2 * 3000] = "00DA7F21 000BB8 ";
     char *end = put + strlen(put);
     for (int i = 0; i < 3000; i++)

@@ -25,13 +25,15 @@ on_bus "$@"
 . "$(dirname "$0")/story.sh"
 . "$(dirname "$0")/gpg.sh"
 . "$(dirname "$0")/card.sh"
+. "$(dirname "$0")/hsm.sh"
 model=$1
 
 # ---- what this model has ----
 
-application=$(described application) curves=() generated=
+application=$(described application) curves=() options=() generated=
 nist="nistp256 nistp256" brainpool="brainpoolP256r1 brainpoolP256r1"
 case $application in
+smartcard-hsm-*) options=(--reset 1) ;; # not 40 s
 openpgp-card-2.1) longest=2048 ;;
 openpgp-card-3.4) longest=1536 curves=("$nist" "$brainpool") generated=brainpoolP256r1 ;;
 gnuk) longest=526 curves=("ed25519 cv25519" "$nist") generated=25519 ;;
@@ -91,14 +93,45 @@ opensc_gives_up() {
         grep -q ' 00A5000406.* 6D00 ' "$work/key/apdus"
 }
 
+# A reconnection with this step resets the card: then nothing is selected on it, and nobody is logged in.
+hsm_is_reset_by() {
+    answers 9000 "$select_hsm" "$verify_user_of_hsm" "$is_verified" &&
+        answers 6D00 "$select_hsm" "$verify_user_of_hsm" "$1" "$is_verified"
+}
+
+gpg_does_not_know_it() {
+    gpg --batch --card-status | grep 'Application type .: Unknown'
+}
+
+hsm_story() {
+    check "it has no OpenPGP application" answers 6A82 "$select"
+    check "gpg sees a card that it does not know" gpg_does_not_know_it
+    check "sc-hsm-tool initialises it" alone hsm_initializes
+    check "pkcs11-tool generates an RSA key pair" hsm_generates rsa:2048 10
+    check "signs with it, openssl verifies" hsm_signs 10
+    check "decrypts with it" hsm_decrypts 10
+    check "generates a key pair on a curve" hsm_generates EC:brainpoolP320r1 11
+    check "signs with it, openssl verifies" hsm_signs_ecdsa 11
+    check "pkcs11-tool's own test passes" hsm_tests_itself
+    check "keeps a certificate" hsm_keeps_certificate 10
+    for way in reset unpower; do
+        check "a reconnection, $way, resets it" hsm_is_reset_by "--$way"
+    done
+    check "a wrong PIN costs a try" hsm_refuses_pin
+    tries_left[key]="2 0 15"
+    check "pcscd ends" stop_pcscd
+    summary
+}
+
 # ---- the story ----
 
-check "a key is there" start_key key --generate 1 --sign 0.1
+check "a key is there" start_key key "${options[@]}" --generate 1 --sign 0.1
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1
 check "opensc-tool tells its name" has_its_name
 check "opensc-tool tells its ATR" has_its_atr
 new_gpg_home
+case $application in smartcard-hsm-*) hsm_story ;; esac
 if [ "$application" = none ]; then
     check "it has no OpenPGP application" answers 6A82 "$select"
     check "extended APDUs go through, as OpenSC is told" goes_through_extended 6A82

@@ -365,7 +365,7 @@ static void a_lost_r_block_of_the_card_is_said_again(void **state)
 
 static uint8_t *long_command(size_t length)
 {
-    static uint8_t command[OPENPGP_COMMAND_MAX + 254];
+    static uint8_t command[APPLICATION_COMMAND_MAX + 254];
     for (size_t i = 0; i < length; i++)
         command[i] = (uint8_t)(i * 7 + i / 256);
     memcpy(command, (const uint8_t[]){ COMMAND(QUICK, 0) }, 4);
@@ -402,13 +402,13 @@ static void a_long_command_is_put_together(void **state)
 
 static void the_longest_command_is_put_together(void **state)
 {
-    chained_command(*state, OPENPGP_COMMAND_MAX);
+    chained_command(*state, APPLICATION_COMMAND_MAX);
 }
 
 static void a_command_that_is_too_long_is_refused_and_the_next_is_served(void **state)
 {
     struct bench *b = *state;
-    tell_long(b, long_command(OPENPGP_COMMAND_MAX + 1), OPENPGP_COMMAND_MAX + 1);
+    tell_long(b, long_command(APPLICATION_COMMAND_MAX + 1), APPLICATION_COMMAND_MAX + 1);
     SAYS(b, I0, 0x67, 0x00);
     assert_int_equal(executed(b), 0);
     TELL(b, I1, COMMAND(QUICK, 0)); /* 17 blocks were sent */
