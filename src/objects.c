@@ -6,7 +6,8 @@
 enum kind {
     KIND_PUBLIC,
     KIND_NAME,     /* tells whose card it is: a name, a fingerprint, a date */
-    KIND_AID,      /* public but for the serial number */
+    KIND_AID,      /* public but for the serial number; also alone */
+    KIND_TRIES,    /* public; also alone */
     KIND_TEMPLATE, /* holds other objects */
 };
 
@@ -33,7 +34,7 @@ static const struct object OBJECTS[] = {
     { 0xc2, KIND_PUBLIC, 1, 16 },
     { 0xc3, KIND_PUBLIC, 1, 16 },
     { 0xda, KIND_PUBLIC, 1, 16 },
-    { 0xc4, KIND_PUBLIC, 7, 7 },                /* PIN status: how many tries are left */
+    { 0xc4, KIND_TRIES, 7, 7 },                 /* PIN status */
     { 0xd6, KIND_PUBLIC, 2, 2 },                /* user interaction flags */
     { 0xd7, KIND_PUBLIC, 2, 2 },
     { 0xd8, KIND_PUBLIC, 2, 2 },
@@ -74,7 +75,7 @@ bool gate_open(struct gate *gate, unsigned tag, bool names)
 {
     const struct object *const object = find(tag);
     *gate = (struct gate){ .state = GATE_SHUT, .names = names, .object = object };
-    if (!object || (object->kind == KIND_NAME && !names))
+    if (!object || object->kind == KIND_PUBLIC || (object->kind == KIND_NAME && !names))
         return false;
     gate->state = object->kind == KIND_TEMPLATE ? GATE_TAG : GATE_PLAIN;
     return true;
@@ -149,7 +150,7 @@ static bool pass_value(struct gate *gate, uint8_t byte)
         gate->state = GATE_TAG;
     if (object->kind == KIND_NAME)
         return gate->names;
-    if (object->kind == KIND_PUBLIC)
+    if (object->kind != KIND_AID)
         return true;
     if (at < sizeof OPENPGP && byte != OPENPGP[at])
         return shut(gate);
@@ -177,12 +178,22 @@ static bool pass(struct gate *gate, uint8_t byte)
     return false;
 }
 
+/* A value alone has nothing before it that would tell what it is, so it has to look like one. */
+static bool looks_right(const struct object *object, const uint8_t *value, size_t length)
+{
+    if (!fits(object, length))
+        return false;
+    if (object->kind == KIND_TRIES) /* whether one PIN is good for more signatures; of three PINs the longest, and tries */
+        return value[0] <= 1 && value[4] <= 15 && value[5] <= 15 && value[6] <= 15;
+    return object->kind == KIND_NAME || is_openpgp_aid(value, length);
+}
+
 void gate_pass(struct gate *gate, const uint8_t *bytes, size_t length, bool whole, uint8_t *shown)
 {
     if (length == 0)
         return;
     const bool plain = gate->state == GATE_PLAIN; /* the answer is the value, and tells its length by its end */
-    if (plain && (!whole || !length_is_complete(gate, length)))
+    if (plain && (!whole || !looks_right(gate->object, bytes, length) || !length_is_complete(gate, length)))
         gate_shut(gate);
     for (size_t i = 0; i < length && gate->state != GATE_SHUT; i++)
         if (pass(gate, bytes[i]))

@@ -132,6 +132,8 @@ static void go_on(struct redactor *r)
 static void begin_anew(struct redactor *r, const uint8_t *apdu, size_t length, bool whole)
 {
     r->sight = classify(r, apdu, length, whole);
+    if (r->sight == SIGHT_NOTHING)
+        memcpy(r->hidden, r->header, sizeof r->hidden);
     if (r->header[1] != INS_SELECT)
         return;
     r->selected = false;
@@ -306,11 +308,15 @@ static bool is_status_word(uint8_t sw1)
     return (sw1 > 0x60 && sw1 <= 0x6f) || (sw1 & 0xf0) == 0x90;
 }
 
+static bool begins_with(const uint8_t *bytes, size_t length, const uint8_t header[4])
+{
+    return length >= 4 && memcmp(bytes, header, 4) == 0;
+}
+
 /* What a firmware sends that has mixed up its buffers. */
 static bool is_echo(const struct redactor *r, const uint8_t *bytes, size_t length)
 {
-    return length == r->part_length ||
-           (length >= sizeof r->header && memcmp(bytes, r->header, sizeof r->header) == 0);
+    return length == r->part_length || begins_with(bytes, length, r->header) || begins_with(bytes, length, r->hidden);
 }
 
 /* The command has ended with this status word. */

@@ -39,6 +39,7 @@ struct redactor {
     uint8_t header[4];  /* CLA INS P1 P2 */
     size_t part_length; /* of its last part */
     bool part_first;    /* which is the first, too */
+    uint8_t hidden[4];  /* the header of the last command of which nothing is shown */
     enum sight sight;
     bool answers_data; /* its answer can have more than a status word */
     bool first_answer; /* no part of its answer has come */

@@ -28,7 +28,7 @@ struct session {
     enum ccid_level level;
     uint8_t sequence, ns, card_ns, type;
     size_t part_max;
-    struct both last_part; /* that went out, with its framing */
+    struct both last_part, older_part; /* that went out, with their framing */
 };
 
 static uint8_t byte(struct session *s)
@@ -99,6 +99,8 @@ static void send(struct session *s, uint8_t type, uint8_t level, const struct bo
 {
     s->sequence++;
     s->type = type;
+    if (data->length[0] > 4) /* R-blocks and the like are of no interest */
+        s->older_part = s->last_part;
     s->last_part = *data;
     pass(s, false, type, (const uint8_t[]){ 0, level, 0 }, data);
 }
@@ -133,7 +135,9 @@ static void confusion(struct session *s)
 {
     static const struct both nothing = { .length = { 0, 0 } };
     const uint8_t kind = byte(s), sequence = s->sequence;
-    struct both what = s->last_part;
+    /* What came before the last part cannot be told from an answer that is right in everything else. */
+    const bool older = kind & 16 && (kind % 8 == 2 || kind % 8 == 3 || kind % 8 == 5);
+    struct both what = older ? s->older_part : s->last_part;
     switch (kind % 8) {
     case 0: /* its last message, as an answer of this type */
         pass(s, true, byte(s), (const uint8_t[]){ byte(s), byte(s), byte(s) }, &what);
@@ -165,7 +169,7 @@ static void confusion(struct session *s)
         if (s->level == CCID_TPDU && s->type == CCID_XFR_BLOCK)
             send(s, CCID_XFR_BLOCK, 0, &what);
         break;
-    case 7: /* an R-block of ours, or an S-block of the card */
+    case 7: /* an R-block of ours */
         if (s->level == CCID_TPDU) {
             const struct both again = block(0x80, &nothing, 0, 0);
             send(s, CCID_XFR_BLOCK, 0, &again);

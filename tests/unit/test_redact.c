@@ -216,6 +216,21 @@ static void get_response_brings_more_of_what_was_asked_before(void **state)
     RECEIVED("000000", "31323334 9000", "000000");
 }
 
+static void after_a_part_was_missed_no_other_is_looked_into(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_EXTENDED_APDU, false);
+    SENT("000000", "00CA006E00", "000000" "00CA006E00");
+    RECEIVED("000001", "6E82001CC407002020", "000001" "6E82001CC407002020");
+    SENT("001000", "", "001000");
+    assert_string_equal(seen(true, 0x6c, "40FB00", ""), "40FB00");
+    SENT("001000", "", "001000");
+    RECEIVED("000003", "2003000300D602", "000003" "00000000000000");
+    openpgp_card(CCID_EXTENDED_APDU, false);
+    SENT("000000", "00CA006E00", "000000" "00CA006E00");
+    RECEIVED("000003", "6E09C407002020", "000003" "00000000000000"); /* where is the first? */
+}
+
 /* ---- firmwares that mix things up ---- */
 
 static void what_the_key_says_of_itself_is_unknown(void **state)
@@ -245,6 +260,10 @@ static void an_echo_shows_nothing(void **state)
     RECEIVED("000000", "00DB3FFF04 61626364", "000000" "000000000000000000");
     SENT("000000", "00CA004F00", "00000000CA004F00");
     RECEIVED("000000", "00CA004F00", "0000000000000000");
+    SENT("000000", "002000810461626364", "000000" "0020008100");
+    RECEIVED("000000", "6982", "0000006982");
+    SENT("000000", "00CA00C400", "00000000CA00C400");
+    RECEIVED("000000", "002000810461626364", "000000000000000000000000"); /* of the command before */
 }
 
 static void a_block_that_is_none_shows_nothing(void **state)
@@ -288,6 +307,7 @@ int main(void)
         TEST(a_part_is_treated_as_the_first_one_was),
         TEST(the_parts_of_a_chain_of_commands_have_their_own_header),
         TEST(get_response_brings_more_of_what_was_asked_before),
+        TEST(after_a_part_was_missed_no_other_is_looked_into),
         TEST(what_the_key_says_of_itself_is_unknown),
         TEST(an_echo_shows_nothing),
         TEST(a_block_that_is_none_shows_nothing),
