@@ -17,6 +17,7 @@ struct picture {
     size_t length;
     uint8_t *shown; /* all zero at first */
     size_t size;    /* how long the message is said to be */
+    bool begins;    /* a command */
 };
 
 static struct picture blank(const uint8_t *message, size_t length, uint8_t shown[REDACT_MAX])
@@ -41,10 +42,10 @@ static void put_le32(uint8_t *bytes, size_t value)
 /* The length field says what is shown; other than in the message where that is not to be known. */
 static struct redacted finished(const struct picture *picture)
 {
-    if (picture->shown[0] != 0)
-        put_le32(picture->shown + 1, picture->size - CCID_HEADER);
+    put_le32(picture->shown + 1, picture->size - CCID_HEADER);
     return (struct redacted){
         .length = picture->size < REDACT_MAX ? picture->size : REDACT_MAX, .original = picture->size,
+        .begins = picture->begins,
     };
 }
 
@@ -178,10 +179,10 @@ static void show_whole(const struct redactor *r, const struct picture *picture, 
 }
 
 /* A part of a command, length bytes from at on; returns how many of them are told. */
-static size_t show_command(struct redactor *r, const struct picture *picture, size_t at, size_t length, bool first)
+static size_t show_command(struct redactor *r, struct picture *picture, size_t at, size_t length, bool first)
 {
     r->part_length = length;
-    r->part_first = first;
+    r->part_first = picture->begins = first;
     if (first && length >= sizeof r->header)
         permit(picture, at, sizeof r->header);
     switch (r->sight) {

@@ -58,6 +58,7 @@ void redact_init(struct redactor *redactor, enum ccid_level level, bool names);
 struct redacted {
     size_t length;   /* bytes in shown, at most REDACT_MAX */
     size_t original; /* the length to be told: that of the message, or another where that is not to be known */
+    bool begins;     /* a command */
 };
 
 /* Each message to the key and from it, in the order in which they pass. Writes what may be seen of it to shown, and

@@ -14,7 +14,8 @@ void trace_begin(struct trace *trace, const struct usb_identity *key, enum ccid_
     const char *const path = secure_getenv("IFD_NITROKEY_TRACE");
     const char *const names = secure_getenv("IFD_NITROKEY_TRACE_NAMES");
     trace->file = NULL;
-    trace->count = 0;
+    trace->count = trace->told = 0;
+    trace->command.length = 0;
     redact_init(&trace->redactor, level, names && strcmp(names, "yes") == 0);
     if (path && *path)
         trace->file = trace_file_open(path, FILE_LIMIT, key, now_ms);
@@ -28,12 +29,14 @@ void trace_end(struct trace *trace)
 
 static void keep(struct trace *trace, bool received, const struct redacted *message, int64_t now_ms)
 {
-    struct trace_message *const last = &trace->last[trace->count++ % TRACE_LAST];
-    last->ms = now_ms;
-    last->received = received;
-    last->original = message->original;
-    last->length = message->length < TRACE_LAST_LENGTH ? message->length : TRACE_LAST_LENGTH;
+    struct trace_message *const last = &trace->last[trace->count % TRACE_LAST];
+    *last = (struct trace_message){
+        .number = trace->count++, .ms = now_ms, .received = received, .original = message->original,
+        .length = message->length < TRACE_LAST_LENGTH ? message->length : TRACE_LAST_LENGTH,
+    };
     memcpy(last->bytes, trace->shown, last->length);
+    if (message->begins)
+        trace->command = *last;
     if (!trace->file || trace_file_add(trace->file, received, trace->shown, message->length, message->original, now_ms))
         return;
     trace_file_close(trace->file);
@@ -68,10 +71,13 @@ static void tell(const struct trace_message *message, int64_t now_ms)
 
 void trace_tell_last(struct trace *trace, int64_t now_ms)
 {
-    const unsigned first = trace->count > TRACE_LAST ? trace->count - TRACE_LAST : 0;
-    if (trace->count > 0)
-        log_error("a command has failed; the last messages to the key (>) and from it, secrets shown as zero:");
-    for (unsigned i = first; i < trace->count; i++)
+    if (trace->count == trace->told)
+        return;
+    log_error("a command has failed; the last messages to the key (>) and from it, secrets shown as zero:");
+    const unsigned first = trace->count - trace->told > TRACE_LAST ? trace->count - TRACE_LAST : trace->told;
+    if (trace->command.length > 0 && trace->command.number < first)
+        tell(&trace->command, now_ms);
+    for (unsigned i = first; i != trace->count; i++)
         tell(&trace->last[i % TRACE_LAST], now_ms);
-    trace->count = 0;
+    trace->told = trace->count;
 }

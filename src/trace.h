@@ -23,12 +23,13 @@ struct trace {
     struct redactor redactor;
     struct trace_file *file; /* NULL: none */
     struct trace_message {
+        unsigned number;
         int64_t ms;
         bool received;
         size_t length, original;
         uint8_t bytes[TRACE_LAST_LENGTH];
-    } last[TRACE_LAST];
-    unsigned count; /* of messages since the last were told */
+    } last[TRACE_LAST], command; /* the one under way, which may be longer ago */
+    unsigned count, told;        /* of messages; how many are in the log, or too old for it */
     uint8_t shown[REDACT_MAX];
 };
 
