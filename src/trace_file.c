@@ -20,7 +20,7 @@
 #include "pcap.h"
 
 #define SUFFIX ".pcap.gz"
-#define NUMBERS 999 /* of files for one place; then somebody has to look at them */
+#define NUMBERS 99 /* of files for one place; then somebody has to look at them */
 #define RAW_DEFLATE (-15) /* zlib: the largest window, no header */
 
 struct trace_file {

@@ -34,7 +34,7 @@ static void print_line(const struct event *e, int64_t since, int64_t wait)
     if (e->sequence >= 0)
         printf(" %02X", (unsigned)e->sequence);
     if (e->block[0])
-        printf("  %-10s", e->block);
+        printf("  %-*s", e->command[0] || e->meaning[0] ? 10 : 0, e->block);
     if (e->command[0] && !e->received)
         printf("  %s", e->command);
     if (e->meaning[0])
