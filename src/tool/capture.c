@@ -66,8 +66,10 @@ static void understand(const uint8_t *record, size_t length, struct packet *pack
 enum capture_end capture_next(struct capture *capture, struct packet *packet)
 {
     uint8_t header[RECORD_HEADER];
+    int error;
     const int got = gzread(capture->file, header, sizeof header);
-    if (got == 0 && gzeof(capture->file))
+    (void)gzerror(capture->file, &error); /* an error if the gzip itself has no end */
+    if (got == 0 && error == Z_OK)
         return CAPTURE_END;
     const uint32_t length = got == sizeof header ? le32(header + 8) : 0;
     if (length < USBMON_HEADER || length > RECORD_MAX || gzread(capture->file, capture->record, length) != (int)length)

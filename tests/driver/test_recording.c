@@ -95,7 +95,7 @@ static void a_session_is_recorded_without_its_secrets(void **state)
     assert_false(is_recorded("654", 3));
     assert_false(is_recorded("321", 3));
     assert_false(is_recorded("plai", 4));
-    assert_false(is_recorded("\x03\x02\x01\x05", 4));            /* of the hash that is signed */
+    assert_false(is_recorded("\x65\x03\x04\x02\x01", 5));        /* of the hash that is signed */
     assert_false(is_recorded("\x7f\x49", 2));                    /* the public key that is generated */
 }
 
