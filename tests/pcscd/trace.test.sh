@@ -142,6 +142,10 @@ check "and serves" answers 9000 "$select" "$get_aid"
 check "in another file" test -s "$traces/key-001-002-2.pcap.gz"
 check "which has the serial number" names_the_serial_number "$traces/key-001-002-2.pcap.gz"
 check "the first one has not" not names_the_serial_number "$file"
+check "another key is plugged in" start_key other
+check "both have cards" wait_until 20 cards_present 2
+check "it has a file of its own" tells "$traces/key-001-003-1.pcap.gz" "at 001/003" "power on" "s after power on"
+check "in which the first key is not" not grep 001/002 "$work/story"
 check "pcscd ends" stop_pcscd
 check "nobody has taken the first file" gzip -t "$file"
 summary
