@@ -183,7 +183,7 @@ static bool looks_right(const struct object *object, const uint8_t *value, size_
 {
     if (!fits(object, length))
         return false;
-    if (object->kind == KIND_TRIES) /* whether one PIN is good for more signatures; of three PINs the longest, and tries */
+    if (object->kind == KIND_TRIES) /* a flag; of each of three PINs its greatest length; of each its tries */
         return value[0] <= 1 && value[4] <= 15 && value[5] <= 15 && value[6] <= 15;
     return object->kind == KIND_NAME || is_openpgp_aid(value, length);
 }

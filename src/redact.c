@@ -155,15 +155,19 @@ static void begin(struct redactor *r, const uint8_t *apdu, size_t length, bool w
     r->more_promised = false;
 }
 
-/* The card has lost what it knew, and T=1 begins anew. */
-static void forget(struct redactor *r)
-{
-    *r = (struct redactor){ .level = r->level, .names = r->names, .type = r->type, .sequence = r->sequence };
-}
-
 void redact_init(struct redactor *redactor, enum ccid_level level, bool names)
 {
     *redactor = (struct redactor){ .level = level, .names = names };
+}
+
+/* The card has lost what it knew, and T=1 begins anew. The firmware may have its buffers still. */
+static void forget(struct redactor *r)
+{
+    const struct redactor before = *r;
+    redact_init(r, before.level, before.names);
+    r->type = before.type;
+    r->sequence = before.sequence;
+    memcpy(r->hidden, before.hidden, sizeof r->hidden);
 }
 
 /* ---- commands ---- */

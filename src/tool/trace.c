@@ -14,9 +14,9 @@
 
 static const char USAGE[] =
     "Usage: ifd-nitrokey trace [--summary] [--json] FILE...\n"
-    "Reads traces that the driver has recorded with IFD_NITROKEY_TRACE in pcscd's environment: a line a message, with\n"
-    "the time since the first one and since the one before in seconds, > to the key and < from it, the message, T=1 block\n"
-    "or part, and in words what it means. A trace that ends in the middle is read as far as it goes.\n"
+    "Reads traces that the driver has recorded with IFD_NITROKEY_TRACE in pcscd's environment: a line a message,\n"
+    "with the time since the first one and since the one before in seconds, > to the key and < from it, the message,\n"
+    "T=1 block or part, and in words what it means. A trace that ends in the middle is read as far as it goes.\n"
     "\n"
     "  --summary  how often each command was sent, and how long it took\n"
     "  --json     a JSON object a line; times in microseconds\n"

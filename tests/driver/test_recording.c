@@ -40,7 +40,8 @@ static unsigned collect(void)
             continue;
         snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
         gzFile file = gzopen(path, "rb");
-        recorded_length += (size_t)gzread(file, recorded + recorded_length, sizeof recorded - (unsigned)recorded_length);
+        const size_t room = sizeof recorded - recorded_length;
+        recorded_length += (size_t)gzread(file, recorded + recorded_length, (unsigned)room);
         gzclose(file);
         unlink(path);
         count++;

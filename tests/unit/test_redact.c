@@ -52,13 +52,18 @@ static const char *seen(bool received, uint8_t type, const char *tail, const cha
 #define SENT(tail, data, expected) (sequence++, assert_string_equal(seen(false, 0x6f, tail, data), expected))
 #define RECEIVED(tail, data, expected) assert_string_equal(seen(true, 0x80, tail, data), expected)
 
-static void plugged_in(enum ccid_level level, bool names)
+static void powered_on(void)
 {
-    redact_init(&redactor, level, names);
     sequence++;
     assert_string_equal(seen(false, 0x62, "000000", ""), "000000");
     RECEIVED("000000", "3BDA18FF81B1FE751F030031F573C001600090001C",
              "000000" "3BDA18FF81B1FE751F030031F573C001600090001C");
+}
+
+static void plugged_in(enum ccid_level level, bool names)
+{
+    redact_init(&redactor, level, names);
+    powered_on();
 }
 
 #define SELECT "00A4040006D27600012401"
@@ -174,7 +179,7 @@ static void a_part_is_treated_as_the_first_one_was(void **state)
     SENT("000000", "000006 00CA006E0031 55", "000000" "000006" "000000000000" "00"); /* looks like another command */
     RECEIVED("000000", "008100 81", "000000" "008100" "81");
     SENT("000000", "000006 00CA006E0031 55", "000000" "000006" "000000000000" "00"); /* and once more */
-    RECEIVED("000000", "006004 70619000 E5", "000000" "006004" "00000000" "00"); /* the status word is in the last part */
+    RECEIVED("000000", "006004 70619000 E5", "000000" "006004" "00000000" "00"); /* a status word is in the last part */
     SENT("000000", "009000 90", "000000" "009000" "90");
     RECEIVED("000000", "000004 70616900 7C", "000000" "000004" "00006900" "00");
     openpgp_card(CCID_EXTENDED_APDU, false);
@@ -264,6 +269,11 @@ static void an_echo_shows_nothing(void **state)
     RECEIVED("000000", "6982", "0000006982");
     SENT("000000", "00CA00C400", "00000000CA00C400");
     RECEIVED("000000", "002000810461626364", "000000000000000000000000"); /* of the command before */
+    powered_on();
+    SENT("000000", SELECT, "000000" SELECT);
+    RECEIVED("000000", "9000", "0000009000");
+    SENT("000000", "00CA00C400", "00000000CA00C400");
+    RECEIVED("000000", "002000810461626364", "000000000000000000000000"); /* also over a reset */
 }
 
 static void a_block_that_is_none_shows_nothing(void **state)

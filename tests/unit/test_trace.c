@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_trace.c - the file of a trace: private, never too long, whole at every moment, and readable however it is cut. */
+/* test_trace.c - the file of a trace: private, never too long, whole at every moment, readable however it is cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
