@@ -54,9 +54,8 @@ void capture_close(struct capture *capture)
 
 static void understand(const uint8_t *record, size_t length, struct packet *packet)
 {
-    const uint64_t s = le32(record + 16) | (uint64_t)le32(record + 20) << 32;
     *packet = (struct packet){
-        .time_us = (int64_t)(s & 0xffffffffffff) * 1000000 + le32(record + 24) % 1000000,
+        .time_us = (int64_t)le32(record + 16) * 1000000 + le32(record + 24) % 1000000, /* the upper half: from 2106 on */
         .submitted = record[8] == 'S', .type = record[9], .endpoint = record[10], .address = record[11],
         .bus = (uint16_t)(record[12] | record[13] << 8),
         .data = record + USBMON_HEADER, .length = length - USBMON_HEADER,

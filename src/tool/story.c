@@ -64,7 +64,7 @@ static void end(struct story *story, struct event *event)
 {
     snprintf(event->command, sizeof event->command, "%s", story->command);
     event->ends = story->running;
-    event->took_us = event->time_us - story->begun_us;
+    event->took_us = event->time_us > story->begun_us ? event->time_us - story->begun_us : 0;
     story->running = false;
 }
 

@@ -101,7 +101,7 @@ static void add(struct summary *summary, const struct event *e)
     if (!e->ends)
         return;
     total->ended++;
-    total->sum += e->took_us;
+    total->sum += total->sum < INT64_MAX / 2 ? e->took_us : 0; /* a trace may say anything */
     total->shortest = e->took_us < total->shortest ? e->took_us : total->shortest;
     total->longest = e->took_us > total->longest ? e->took_us : total->longest;
 }

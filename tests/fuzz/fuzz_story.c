@@ -20,7 +20,7 @@ static void check_event(const struct event *event)
     check(event->command, sizeof event->command);
     check(event->status, sizeof event->status);
     check(event->meaning, sizeof event->meaning);
-    assert(!event->ends || event->command[0]);
+    assert(!event->ends || (event->command[0] && event->took_us >= 0));
 }
 
 /* A packet: how it went, and its length; then its data. */
