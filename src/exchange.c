@@ -94,6 +94,16 @@ static void heard(struct exchange *exchange)
     exchange->silence_ms = 0;
 }
 
+/* Before the answer there may be something stale. */
+static void record(struct exchange *exchange, size_t length, const uint8_t *answer)
+{
+    const size_t stale = answer ? (size_t)(answer - exchange->in) : length;
+    if (stale > 0)
+        trace_received(exchange->trace, exchange->in, stale, exchange->heard_ms);
+    if (answer)
+        trace_received(exchange->trace, answer, length - stale, exchange->heard_ms);
+}
+
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
@@ -101,7 +111,9 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
     if (length == 0)
         return false; /* the zero-length packet after an answer of full packets */
     heard(exchange);
-    if (!ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer)) {
+    const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
+    record(exchange, length, found ? answer->data - CCID_HEADER : NULL);
+    if (!found) {
         exchange->dropped++;
         nuisance->dropped++;
         log_debug("dropped %zu bytes that answer no command", length);
@@ -232,6 +244,7 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     if (length == 0)
         return ERR_TOO_LONG;
     exchange->heard_ms = now - exchange->silence_ms;
+    trace_sent(exchange->trace, exchange->out, length, now);
     enum err err = post(exchange, length);
     if (err == ERR_NONE)
         err = await(exchange, &expected, vigil, answer);

@@ -11,6 +11,7 @@
 #include "ccid.h"
 #include "err.h"
 #include "patience.h"
+#include "trace.h"
 #include "usb.h"
 
 /* All fields belong to exchange.c. */
@@ -31,6 +32,7 @@ struct exchange {
     bool can_abort;   /* see exchange_abort() */
     bool can_restart; /* SET_CONFIGURATION ends what the device does */
     unsigned dropped; /* answers that belonged to no command, since open */
+    struct trace *trace; /* NULL: nobody is told */
 };
 
 /* max_message: the longest message either way, in bytes. ERR_NO_MEMORY. */
