@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Turns the reader files (readers/*.toml) into what is made from them, and refuses the ones with mistakes.
+"""Turns the reader files into what is made from them, and refuses the ones with mistakes.
 
-    generate.py check [--readme README] FILE...  nothing but the check; also that README has the table of models
-    generate.py models OUT FILE...               the driver's table of models (C)
-    generate.py identities OUT FILE...           descriptors, strings and ATRs of the virtual keys (C)
-    generate.py plist OUT TEMPLATE FILE...       Info.plist of the bundle
-    generate.py rules [--group=GROUP] OUT TEMPLATE FILE...
+    generate.py check [--readme README]          nothing but the check; also that README has the table of models
+    generate.py list [--level LEVEL]             their names, a line each; of one exchange level: tpdu or apdu
+    generate.py models OUT                       the driver's table of models (C)
+    generate.py identities OUT                   descriptors, strings and ATRs of the virtual keys (C)
+    generate.py plist OUT TEMPLATE               Info.plist of the bundle
+    generate.py rules [--group=GROUP] OUT TEMPLATE
                                                  udev rules, for members of GROUP as well
-    generate.py table OUT FILE...                the README's table of models (Markdown)
+    generate.py table OUT                        the README's table of models (Markdown)
+    generate.py readme README                    puts that table into README, in the place of the one that is there
+
+Reader files are all files *.toml beside this program, or those that follow the other arguments. With --depfile=FILE it
+writes down, for Ninja, what OUT was made from.
 """
 import argparse
 import re
@@ -17,13 +22,19 @@ import sys
 import tomllib
 from pathlib import Path
 
+DIRECTORY = Path(__file__).resolve().parent
 ENDPOINT_TYPES = {"bulk": 2, "interrupt": 3}
 CCID_CLASS = 0x0B
 MASS_STORAGE_CLASS = 0x08
 CCID_DESCRIPTOR_LENGTH = 54
 FULL_SPEED_PACKET = 64
 OWN_STRINGS = range(4, 8)  # indices of strings that are not manufacturer, product or serial number
-LEVELS = {0x10000: "TPDU", 0x20000: "short APDU", 0x40000: "short and extended APDU"}  # CCID 1.1 §5.1, dwFeatures
+TPDU, SHORT_APDU, EXTENDED_APDU = 0x10000, 0x20000, 0x40000  # CCID 1.1 §5.1, dwFeatures
+LEVELS = {TPDU: "TPDU", SHORT_APDU: "short APDU", EXTENDED_APDU: "short and extended APDU"}
+FIRMWARES = {  # of the virtual keys, and the exchange level that each has
+    "pro": TPDU, "storage": TPDU, "gnuk": SHORT_APDU, "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU,
+    "nk3": EXTENDED_APDU,
+}
 
 
 class Mistake(Exception):
@@ -32,6 +43,12 @@ class Mistake(Exception):
 
 def hex_bytes(text):
     return bytes.fromhex(text)
+
+
+def even(value):
+    if value % 2:
+        raise ValueError("must be an even number")
+    return value
 
 
 def number(low, high):
@@ -57,6 +74,42 @@ def bytes_from(low, high):
     return check
 
 
+def endpoint_address(value):
+    """USB 2.0 table 9-13: the number, and 80 for IN."""
+    if U8(value) & 0x70 or value & 0x0F == 0:
+        raise ValueError("must be the number of an endpoint, 1 to 15, and 0x80 if it is IN")
+    return value
+
+
+def descriptors(value):
+    """Class descriptors, each of which begins with its length."""
+    data = bytes_from(0, 255)(value)
+    at = 0
+    while at < len(data):
+        if data[at] < 2 or at + data[at] > len(data):
+            raise ValueError(f"the length of a descriptor is not that of its first byte, {data[at]:02x}")
+        at += data[at]
+    return data
+
+
+def answer_to_reset(value):
+    """As long as it says: ISO 7816-3 §8.2. TCK may be wrong: there is a firmware that changes the rest only."""
+    atr = bytes_from(2, 33)(value)
+    if atr[0] not in (0x3B, 0x3F):
+        raise ValueError("must begin with 3B or 3F")
+    length, announced, protocols = 2, atr[1], set()
+    while True:
+        length += (announced >> 4).bit_count()
+        if not announced & 0x80 or length > len(atr):
+            break
+        announced = atr[length - 1]
+        protocols.add(announced & 0x0F)
+    length += (atr[1] & 0x0F) + bool(protocols - {0})
+    if length != len(atr):
+        raise ValueError(f"has {len(atr)} bytes, but says by itself that it has {length}")
+    return atr
+
+
 def one_of(*words):
     def check(value):
         if value not in words:
@@ -79,7 +132,10 @@ def strings(value):
     for index, string in value.items():
         if not index.isdecimal() or int(index) not in OWN_STRINGS:
             raise ValueError(f"{index}: an index is a number from {OWN_STRINGS[0]} to {OWN_STRINGS[-1]}")
-        result[int(index)] = text(string)
+        try:
+            result[int(index)] = text(string)
+        except ValueError as error:
+            raise ValueError(f"{index}: {error}") from None
     return result
 
 
@@ -101,22 +157,23 @@ DEVICE = {
     "strings": (strings, {}),  # what else the key tells, by index
     "string_padding": (number(0, 16), 0),  # NUL characters that bLength counts after each string
     "total_length_extra": (number(0, 255), 0),  # how many bytes too many wTotalLength says
-    "max_power_ma": (number(2, 500), 100),
+    "max_power_ma": (lambda value: even(number(2, 500)(value)), 100),
 }
 INTERFACE = {
     "number": (U8, REQUIRED), "class": (U8, REQUIRED), "subclass": (U8, 0), "protocol": (U8, 0),
     "string": (number(OWN_STRINGS[0], OWN_STRINGS[-1]), 0),  # iInterface
-    "extra": (bytes_from(0, 255), b""),  # class descriptors
+    "extra": (descriptors, b""),  # class descriptors
     "endpoints": (list, REQUIRED),
 }
 ENDPOINT = {
-    "address": (U8, REQUIRED), "type": (one_of(*ENDPOINT_TYPES), REQUIRED), "size": (number(1, 1024), REQUIRED),
-    "interval": (U8, 0),
+    "address": (endpoint_address, REQUIRED), "type": (one_of(*ENDPOINT_TYPES), REQUIRED),
+    "size": (number(1, 1024), REQUIRED), "interval": (U8, 0),
 }
-APPLICATIONS = ("openpgp-card-3.4", "openpgp-card-2.1", "gnuk", "opcard", "none")
+APPLICATIONS = ("openpgp-card-3.4", "openpgp-card-2.1", "gnuk", "opcard", "smartcard-hsm-2.6", "smartcard-hsm-3.4",
+                "smartcard-hsm-4.0", "none")
 CARD = {
-    "atr": (bytes_from(2, 33), REQUIRED),
-    "application": (one_of(*APPLICATIONS), REQUIRED),  # of the virtual key: which OpenPGP application
+    "atr": (answer_to_reset, REQUIRED),
+    "application": (one_of(*APPLICATIONS), REQUIRED),  # of the virtual key: what runs on its card
 }
 DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever its generation
     "ifsd": (number(32, 254), 32),  # T=1: the INF size to ask the card for by S(IFS request); 32: do not ask
@@ -124,6 +181,7 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
+    "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
 }
 NOTES = {  # what only the README's table tells: the driver treats all products alike here
     "keeps_pin_over_reset": (yes_or_no, False),  # power off and on again do not forget a verified PIN
@@ -131,7 +189,7 @@ NOTES = {  # what only the README's table tells: the driver treats all products 
 QUIRKS = {**DRIVER_QUIRKS, **NOTES}
 TOP = {
     "name": (text, REQUIRED), "model": (text, REQUIRED),
-    "firmware": (one_of("pro", "storage", "gnuk", "gnuk-1.0", "gnuk-2010", "nk3"), REQUIRED),
+    "firmware": (one_of(*FIRMWARES), REQUIRED),
     "speed": (one_of("full", "high"), "full"),
     "device": (dict, REQUIRED), "interface": (list, REQUIRED), "card": (dict, REQUIRED), "quirks": (dict, {}),
 }
@@ -162,7 +220,7 @@ def checked(path, where, table, schema):
 
 def level(interface):
     """The bits of dwFeatures that name the exchange level: CCID 1.1 table 5.1-1."""
-    return int.from_bytes(interface["extra"][40:44], "little") & 0x70000
+    return int.from_bytes(interface["extra"][40:44], "little") & (TPDU | SHORT_APDU | EXTENDED_APDU)
 
 
 def check_ccid(path, interface):
@@ -172,13 +230,31 @@ def check_ccid(path, interface):
         raise Mistake(f"{path}: interface.extra: the CCID class descriptor has 54 bytes and begins with 36 21")
     for direction, name in ((0x00, "OUT"), (0x80, "IN")):
         if not any(e["type"] == "bulk" and e["address"] & 0x80 == direction for e in interface["endpoints"]):
-            raise Mistake(f"{path}: interface.endpoints: a CCID interface has a bulk {name} endpoint")
+            raise Mistake(f"{path}: interface.endpoints.address: a CCID interface has a bulk {name} endpoint")
     if level(interface) not in LEVELS:
         raise Mistake(f"{path}: interface.extra: dwFeatures names no exchange level that the driver knows")
 
 
+def check_twice(path, key, values):
+    for n, value in enumerate(values):
+        if value in values[:n]:
+            raise Mistake(f"{path}: {key}: {value:#04x} is there twice")
+
+
+def check_firmware(path, reader):
+    found, expected = level(reader["ccid"]), FIRMWARES[reader["firmware"]]
+    if found != expected:
+        raise Mistake(f"{path}: firmware: {reader['firmware']} is of the level {LEVELS[expected]}, "
+                      f"but interface.extra says {LEVELS[found]}")
+    if reader["firmware"] == "storage" and not has_disk(reader):
+        raise Mistake(f"{path}: firmware: {reader['firmware']} has an interface of class 0x08 (mass storage)")
+
+
 def check_usb(path, reader):
     """What the interfaces say about themselves fits the rest: USB 2.0 §5.8.3, §9.6.5."""
+    check_twice(path, "interface.number", [i["number"] for i in reader["interface"]])
+    check_twice(path, "interface.endpoints.address",
+                [e["address"] for i in reader["interface"] for e in i["endpoints"]])
     for interface in reader["interface"]:
         if interface["string"] and interface["string"] not in reader["device"]["strings"]:
             raise Mistake(f"{path}: interface.string: device.strings has none of this index")
@@ -188,13 +264,14 @@ def check_usb(path, reader):
 
 
 def load(path):
+    if not re.fullmatch(r"[a-z0-9.-]+", path.stem):
+        raise Mistake(f"{path}: the name of the file is the model's, of a-z, 0-9, . and -")
     try:
-        with open(path, "rb") as file:
-            raw = tomllib.load(file)
-    except tomllib.TOMLDecodeError as error:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Mistake(f"{path}: {error}") from None
     reader = checked(path, "", raw, TOP)
-    reader["file"] = Path(path).stem
+    reader["file"] = path.stem
     reader["device"] = checked(path, "device.", reader["device"], DEVICE)
     reader["card"] = checked(path, "card.", reader["card"], CARD)
     reader["quirks"] = checked(path, "quirks.", reader["quirks"], QUIRKS)
@@ -206,6 +283,7 @@ def load(path):
         raise Mistake(f"{path}: interface: exactly one must be of class 0x0b (CCID)")
     reader["ccid"] = ccid[0]
     check_ccid(path, ccid[0])
+    check_firmware(path, reader)
     check_usb(path, reader)
     return reader
 
@@ -262,7 +340,8 @@ def models(products):
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
                      f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
-        lines.append("      .generation_s = {{ {}, {} }},".format(*r["quirks"]["generation_s"]))
+        lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
+            *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
                      f".mute_answer_len = {len(mute or b'')}, .has_mute_answer = {c_bool(mute is not None)} }},")
     return "\n".join(lines + ["};", ""])
@@ -374,7 +453,23 @@ def table(readers):
 def check_readme(path, readers):
     """The table stands in the file as it is generated, and no line of an older one after it."""
     if f"\n\n{table(readers)}\n" not in f"\n\n{path.read_text(encoding='utf-8')}\n":
-        raise Mistake(f"{path}: the table of models is missing or stale: see `generate.py table`")
+        raise Mistake(f"{path}: the table of models is missing or stale: `readers/generate.py readme {path}` renews it")
+
+
+def renew_readme(path, readers):
+    new, head = table(readers), table([])
+    text, count = re.subn(re.escape(head.splitlines()[0]) + r"\n(\|.*\n)*", lambda _: new,
+                          path.read_text(encoding="utf-8"))
+    if count != 1:
+        raise Mistake(f"{path}: there is no table of models to renew, or more than one; it begins with {head}")
+    path.write_text(text, encoding="utf-8")
+
+
+def named(readers, wanted):
+    """The names of the readers' files, a line each; of one level only if one is wanted."""
+    def is_wanted(reader):
+        return wanted in (None, "tpdu" if level(reader["ccid"]) == TPDU else "apdu")
+    return "".join(f"{r['file']}\n" for r in readers if is_wanted(r))
 
 
 def group_name(value):
@@ -386,17 +481,20 @@ def group_name(value):
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in ("check", "models", "identities", "plist", "rules", "table"):
+    for kind in ("check", "list", "models", "identities", "plist", "rules", "table", "readme"):
         sub = kinds.add_parser(kind)
         if kind == "check":
             sub.add_argument("--readme", type=Path)
+        elif kind == "list":
+            sub.add_argument("--level", choices=("tpdu", "apdu"))
         else:
             sub.add_argument("out", type=Path)
+            sub.add_argument("--depfile", type=Path)
         if kind == "rules":
             sub.add_argument("--group", type=group_name, default="")
         if kind in ("plist", "rules"):
             sub.add_argument("template", type=Path)
-        sub.add_argument("file", nargs="+")
+        sub.add_argument("file", nargs="*", type=Path)
     return parser.parse_args()
 
 
@@ -413,13 +511,26 @@ def result(arguments, readers):
     return rules(template, arguments.group, products(readers))
 
 
+def dependencies(out, files):
+    """For Ninja: the directory changes when a file is added or goes."""
+    return f"{out}: " + " ".join(str(path).replace(" ", "\\ ") for path in [DIRECTORY, *files]) + "\n"
+
+
 def main():
     arguments = command_line()
-    readers = load_all(arguments.file)
-    if arguments.kind != "check":
+    files = arguments.file or sorted(DIRECTORY.glob("*.toml"))
+    readers = load_all(files)
+    if arguments.kind == "check":
+        if arguments.readme:
+            check_readme(arguments.readme, readers)
+    elif arguments.kind == "list":
+        sys.stdout.write(named(readers, arguments.level))
+    elif arguments.kind == "readme":
+        renew_readme(arguments.out, readers)
+    else:
         arguments.out.write_text(result(arguments, readers), encoding="utf-8")
-    elif arguments.readme:
-        check_readme(arguments.readme, readers)
+        if arguments.depfile:
+            arguments.depfile.write_text(dependencies(arguments.out, files), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,7 @@
 #define MAX_DROPPED 64 /* answers to nothing within one wait; a device that sends more is not speaking CCID */
 #define MAX_STALLS 3   /* within one wait */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
-#define STATUS_ATTEMPT_MS 2000
-#define ABORT_LIMIT_MS 2000
-#define DEBT_LIMIT_MS 180000 /* no firmware lets its host wait longer without a word: the Pro's gives up after 140 s */
+#define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
 {
@@ -48,6 +46,7 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
         /* room for a stale packet before the answer, and never a multiple short of a packet */
         .in_size = round_up(longest + 2u * identity->packet_size, identity->packet_size),
         .out_size = max_message,
+        .status = patience_defaults.of[PATIENCE_STATUS],
     };
     exchange->in = calloc(1, exchange->in_size);
     exchange->out = calloc(1, exchange->out_size);
@@ -63,11 +62,8 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
 
 void exchange_close(struct exchange *exchange)
 {
-    /* The port is closed: nothing writes to them any more, whatever is owed. */
-    if (exchange->in)
-        explicit_bzero(exchange->in, exchange->in_size);
-    if (exchange->out)
-        explicit_bzero(exchange->out, exchange->out_size);
+    if (exchange->in && exchange->out)
+        exchange_wipe(exchange);
     free(exchange->in);
     free(exchange->out);
     exchange->in = exchange->out = NULL;
@@ -80,10 +76,9 @@ void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms)
 
 void exchange_wipe(struct exchange *exchange)
 {
-    if (exchange->owed) /* a transfer that is posted still writes there */
-        return;
-    explicit_bzero(exchange->in, exchange->in_used);
-    exchange->in_used = 0;
+    if (!exchange->owed) /* a transfer that is posted still writes there */
+        explicit_bzero(exchange->in, exchange->in_size);
+    explicit_bzero(exchange->out, exchange->out_size);
 }
 
 /* ---- waiting ---- */
@@ -93,18 +88,20 @@ struct nuisance {
     unsigned dropped, stalls;
 };
 
-/* One that failed does not tell how much it has brought. */
-static void note_use(struct exchange *exchange, const struct usb_news *news)
+static void heard(struct exchange *exchange)
 {
-    const size_t used = news->event == USB_RECEIVED ? news->length : exchange->in_size;
-    if (news->event != USB_TIMEOUT && used > exchange->in_used)
-        exchange->in_used = used;
+    exchange->heard_ms = usb_now_ms(exchange->port);
+    exchange->silence_ms = 0;
 }
 
-static void take_back_in(struct exchange *exchange)
+/* Before the answer there may be something stale. */
+static void record(struct exchange *exchange, size_t length, const uint8_t *answer)
 {
-    usb_take_back_in(exchange->port);
-    exchange->in_used = exchange->in_size;
+    const size_t stale = answer ? (size_t)(answer - exchange->in) : length;
+    if (stale > 0)
+        trace_received(exchange->trace, exchange->in, stale, exchange->heard_ms);
+    if (answer)
+        trace_received(exchange->trace, answer, length - stale, exchange->heard_ms);
 }
 
 /* true: the answer is there */
@@ -113,8 +110,10 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
 {
     if (length == 0)
         return false; /* the zero-length packet after an answer of full packets */
-    exchange->heard_ms = usb_now_ms(exchange->port);
-    if (!ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer)) {
+    heard(exchange);
+    const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
+    record(exchange, length, found ? answer->data - CCID_HEADER : NULL);
+    if (!found) {
         exchange->dropped++;
         nuisance->dropped++;
         log_debug("dropped %zu bytes that answer no command", length);
@@ -128,47 +127,14 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
     return false;
 }
 
-/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
-static void restart(struct exchange *exchange)
-{
-    log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
-    if (usb_set_configuration(exchange->port) != ERR_NONE)
-        log_error("that failed; plug the key in again");
-}
-
-static enum err out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected)
-{
-    if (usb_take_back_out(exchange->port, usb_now_ms(exchange->port) + GRACE_MS) == USB_OUT_UNSENT) {
-        take_back_in(exchange);
-        return ERR_TIMEOUT;
-    }
-    exchange->owed = usb_now_ms(exchange->port) - exchange->heard_ms < DEBT_LIMIT_MS;
-    exchange->synchronised = exchange->synchronised && exchange->owed;
-    exchange->debt = *expected;
-    if (!exchange->owed && exchange->can_restart)
-        restart(exchange);
-    return ERR_TIMEOUT; /* the IN transfer stays posted: some firmwares lose an answer that nobody reads */
-}
-
 static enum err after_stall(struct exchange *exchange, uint8_t endpoint, struct nuisance *nuisance)
 {
+    heard(exchange);
     log_error("endpoint %02x is stalled, clearing it", endpoint);
     return nuisance->stalls++ < MAX_STALLS ? usb_clear_halt(exchange->port, endpoint) : ERR_IO;
 }
 
-/* A transfer failed for good: what the device has of the command is not known, so its answer may still come. */
-static enum err broken(struct exchange *exchange, const struct ccid_expectation *expected)
-{
-    if (usb_take_back_out(exchange->port, usb_now_ms(exchange->port)) != USB_OUT_UNSENT) {
-        exchange->synchronised = false;
-        exchange->owed = false;
-    }
-    take_back_in(exchange);
-    log_error("USB transfer failed (answer %u)", expected->sequence);
-    return ERR_IO;
-}
-
-/* Waits for the answer that is expected. An OUT transfer may be under way. */
+/* Waits for the answer that is expected. An OUT transfer may be under way; what becomes of it is the caller's. */
 static enum err await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                       struct ccid_answer *answer)
 {
@@ -176,9 +142,8 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
     for (;;) {
         enum err err = usb_post_in(exchange->port, exchange->in, exchange->in_size);
         if (err != ERR_NONE)
-            return err == ERR_GONE ? err : broken(exchange, expected);
+            return err == ERR_GONE ? ERR_GONE : ERR_IO;
         const struct usb_news news = usb_wait(exchange->port, vigil_deadline_ms(vigil));
-        note_use(exchange, &news);
         switch (news.event) {
         case USB_RECEIVED:
             if (examine(exchange, news.length, expected, vigil, &nuisance, answer))
@@ -192,46 +157,102 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
             break;
         case USB_STALLED_OUT:
             (void)after_stall(exchange, exchange->bulk_out, &nuisance);
-            err = ERR_IO; /* it has not been taken, and is not sent again */
-            break;
+            return ERR_IO; /* it has not been taken, and is not sent again */
         case USB_FAILED:
-            err = ERR_IO;
-            break;
+            return ERR_IO;
         case USB_TIMEOUT:
-            return out_of_patience(exchange, expected);
+            return ERR_TIMEOUT;
         case USB_GONE:
             return ERR_GONE;
         case USB_CANCELLED:
-            (void)usb_take_back_out(exchange->port, usb_now_ms(exchange->port) + GRACE_MS);
             return ERR_CANCELLED;
         }
         if (err != ERR_NONE || nuisance.dropped > MAX_DROPPED)
-            return broken(exchange, expected);
+            return ERR_IO;
         if (vigil_deadline_ms(vigil) <= usb_now_ms(exchange->port))
-            return out_of_patience(exchange, expected);
+            return ERR_TIMEOUT;
     }
+}
+
+/* ---- when no answer has come ---- */
+
+/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
+static void restart(struct exchange *exchange)
+{
+    log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
+    exchange->silence_ms = 0;
+    if (usb_set_configuration(exchange->port) != ERR_NONE)
+        log_error("that failed; plug the key in again");
+}
+
+/* The IN transfer stays posted while an answer is owed: some firmwares lose one that nobody reads. */
+static void out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected, bool sent)
+{
+    exchange->silence_ms = usb_now_ms(exchange->port) - exchange->heard_ms;
+    const bool lost = exchange->silence_ms >= DEBT_LIMIT_MS;
+    exchange->owed = sent && !lost;
+    exchange->debt = *expected;
+    if (!sent)
+        usb_take_back_in(exchange->port);
+    if (lost)
+        exchange->synchronised = false;
+    if (lost && exchange->can_restart)
+        restart(exchange);
+}
+
+/* A transfer failed for good: what the device has of the command is not known, so its answer may still come. */
+static void broken(struct exchange *exchange, const struct ccid_expectation *expected, bool sent)
+{
+    exchange->owed = false;
+    exchange->synchronised = exchange->synchronised && !sent;
+    usb_take_back_in(exchange->port);
+    log_error("USB transfer failed (answer %u)", expected->sequence);
+}
+
+/* sent: the device has the command, or a part of it. Returns err. */
+static enum err without_answer(struct exchange *exchange, const struct ccid_expectation *expected, enum err err,
+                               bool sent)
+{
+    if (err == ERR_TIMEOUT)
+        out_of_patience(exchange, expected, sent);
+    else if (err == ERR_IO)
+        broken(exchange, expected, sent);
+    return err;
 }
 
 /* ---- commands ---- */
 
-static enum err send_and_await(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
-                               struct ccid_answer *answer)
+static enum err post(struct exchange *exchange, size_t length)
 {
-    const struct ccid_expectation expected = {
-        .type = ccid_answer_type(command->type), .slot = exchange->slot, .sequence = exchange->sequence++,
-    };
-    exchange->heard_ms = usb_now_ms(exchange->port);
-    const size_t length = ccid_write(exchange->out, exchange->out_size, exchange->slot, expected.sequence, command);
-    if (length == 0)
-        return ERR_TOO_LONG;
     /* IN before OUT: the answer finds its buffer waiting. */
     enum err err = usb_post_in(exchange->port, exchange->in, exchange->in_size);
     if (err == ERR_NONE)
         err = usb_post_out(exchange->port, exchange->out, length);
+    return err == ERR_NONE || err == ERR_GONE ? err : ERR_IO;
+}
+
+static enum err send_and_await(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
+                               struct ccid_answer *answer)
+{
+    const int64_t now = usb_now_ms(exchange->port);
+    if (vigil_deadline_ms(vigil) <= now)
+        return ERR_TIMEOUT; /* nothing leaves that nobody would wait for */
+    const struct ccid_expectation expected = {
+        .type = ccid_answer_type(command->type), .slot = exchange->slot, .sequence = exchange->sequence++,
+    };
+    const size_t length = ccid_write(exchange->out, exchange->out_size, exchange->slot, expected.sequence, command);
+    if (length == 0)
+        return ERR_TOO_LONG;
+    exchange->heard_ms = now - exchange->silence_ms;
+    trace_sent(exchange->trace, exchange->out, length, now);
+    enum err err = post(exchange, length);
     if (err == ERR_NONE)
         err = await(exchange, &expected, vigil, answer);
-    else if (err != ERR_GONE)
-        err = broken(exchange, &expected);
+    if (err != ERR_NONE && err != ERR_GONE) {
+        const int64_t grace_ms = err == ERR_IO ? 0 : GRACE_MS;
+        const int64_t end = usb_now_ms(exchange->port) + grace_ms;
+        err = without_answer(exchange, &expected, err, usb_take_back_out(exchange->port, end) != USB_OUT_UNSENT);
+    }
     explicit_bzero(exchange->out, length);
     return err;
 }
@@ -241,8 +262,11 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     if (!exchange->owed)
         return ERR_PROTOCOL;
     const struct ccid_expectation debt = exchange->debt;
-    exchange->owed = false; /* await() owes it again if it does not come */
-    return await(exchange, &debt, vigil, answer);
+    exchange->owed = false; /* until it is known that it has not come this time either */
+    const enum err err = without_answer(exchange, &debt, await(exchange, &debt, vigil, answer), true);
+    if (err == ERR_NONE)
+        vigil_renew(vigil, usb_now_ms(exchange->port)); /* the command that waited for it begins only now */
+    return err;
 }
 
 bool exchange_abort(struct exchange *exchange)
@@ -251,7 +275,7 @@ bool exchange_abort(struct exchange *exchange)
     const struct ccid_expectation debt = exchange->debt;
     const int64_t now = usb_now_ms(exchange->port);
     struct vigil vigil = {
-        .class = PATIENCE_STATUS, .patience = { ABORT_LIMIT_MS, ABORT_LIMIT_MS }, .begun_ms = now, .heard_ms = now,
+        .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
     };
     struct ccid_answer answer;
     if (!exchange->can_abort || !exchange->owed)
@@ -272,7 +296,7 @@ enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
     struct ccid_answer answer;
     enum err err;
     do {
-        struct vigil attempt = vigil_within(vigil, STATUS_ATTEMPT_MS, usb_now_ms(exchange->port));
+        struct vigil attempt = vigil_part(vigil, exchange->status, usb_now_ms(exchange->port));
         err = send_and_await(exchange, &status, &attempt, &answer);
         exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
     } while (err == ERR_TIMEOUT && usb_now_ms(exchange->port) < vigil_deadline_ms(vigil));
@@ -285,8 +309,11 @@ static enum err settle(struct exchange *exchange, struct vigil *vigil)
 {
     struct ccid_answer late;
     enum err err = ERR_NONE;
-    if (!exchange->synchronised)
+    if (!exchange->synchronised) {
         err = exchange_synchronise(exchange, vigil);
+        if (err == ERR_NONE)
+            vigil_renew(vigil, usb_now_ms(exchange->port));
+    }
     if (err == ERR_NONE && exchange->owed) {
         err = exchange_collect(exchange, vigil, &late);
         if (err == ERR_NONE)

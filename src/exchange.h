@@ -11,6 +11,7 @@
 #include "ccid.h"
 #include "err.h"
 #include "patience.h"
+#include "trace.h"
 #include "usb.h"
 
 /* All fields belong to exchange.c. */
@@ -21,15 +22,17 @@ struct exchange {
     uint8_t slot, sequence;
     uint8_t *in, *out;
     size_t in_size, out_size;
-    size_t in_used;               /* so much of the IN buffer may hold something */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */
-    int64_t heard_ms;             /* when the device was last heard, or a command began */
+    int64_t heard_ms;             /* when the device was last heard, or should have been for the first time */
+    int64_t silence_ms;           /* for so long it had not been heard when a wait ended last */
+    struct patience status;       /* of GetSlotStatus and Abort */
     uint32_t bwt_ms;
     bool can_abort;   /* see exchange_abort() */
     bool can_restart; /* SET_CONFIGURATION ends what the device does */
     unsigned dropped; /* answers that belonged to no command, since open */
+    struct trace *trace; /* NULL: nobody is told */
 };
 
 /* max_message: the longest message either way, in bytes. ERR_NO_MEMORY. */
@@ -63,5 +66,5 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
  */
 bool exchange_abort(struct exchange *exchange);
 
-/* Overwrites what an answer has left behind; commands are overwritten when they have gone. */
+/* Overwrites both buffers: they carried an APDU. */
 void exchange_wipe(struct exchange *exchange);

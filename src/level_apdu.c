@@ -7,7 +7,7 @@
 
 #define PARTS_MAX 2048 /* of one answer: 65536 bytes in the smallest parts there are */
 #define INS_GET_RESPONSE 0xc0
-#define PROBE_LIMIT_MS 3000 /* a device that hears says something within a second */
+#define PROBE_LIMIT_MS 3000 /* a device that listens says something within a second */
 
 /* wLevelParameter, CCID 1.1 §6.1.4; bChainParameter is its low byte, §6.2.1. */
 enum chain { CHAIN_WHOLE = 0, CHAIN_BEGINS = 1, CHAIN_ENDS = 2, CHAIN_GOES_ON = 3, CHAIN_SEND_ME_MORE = 0x10 };
@@ -47,15 +47,15 @@ static enum err send_part(struct card *card, struct vigil *vigil, enum chain cha
 
 /* ---- a whole answer ---- */
 
-/* Takes the rest of an answer whose first part is there. */
-static enum err receive(struct card *card, struct vigil *vigil, const struct ccid_answer *first, struct sink *sink)
+/* Takes the rest of an answer of which a part is there: the first one (due: CHAIN_BEGINS), or one of those after it
+ * (CHAIN_GOES_ON). */
+static enum err receive(struct card *card, struct vigil *vigil, const struct ccid_answer *first, enum chain due,
+                        struct sink *sink)
 {
     struct ccid_answer part = *first;
-    unsigned due = CHAIN_BEGINS;
     card->answer_chained = false;
     for (unsigned parts = 0; parts < PARTS_MAX; parts++) {
-        const bool whole = parts == 0 && part.parameter == CHAIN_WHOLE;
-        const bool last = whole || (parts > 0 && part.parameter == CHAIN_ENDS);
+        const bool last = part.parameter == (due == CHAIN_BEGINS ? CHAIN_WHOLE : CHAIN_ENDS);
         if (!last && part.parameter != due)
             return ERR_PROTOCOL;
         drain_into(sink, part.data, part.length);
@@ -75,13 +75,14 @@ static enum err hear_answer_out(struct card *card, struct vigil *vigil)
 {
     struct ccid_answer answer = { .status = CCID_FAILED };
     struct sink nowhere = { NULL, 0, 0 };
+    const enum chain due = card->answer_chained ? CHAIN_GOES_ON : CHAIN_BEGINS;
     enum err err = exchange_collect(card->exchange, vigil, &answer);
     if (err == ERR_PROTOCOL && !card->answer_chained)
         return ERR_NONE; /* nothing is owed */
     if (err != ERR_NONE && err != ERR_PROTOCOL)
         return err;
     if (answer.status == CCID_OK && answer.parameter != CHAIN_WHOLE)
-        err = receive(card, vigil, &answer, &nowhere);
+        err = receive(card, vigil, &answer, due, &nowhere);
     if (card->answer_chained)
         return card_give_up(card);
     return err == ERR_PROTOCOL ? ERR_NONE : err;
@@ -118,10 +119,19 @@ static enum err exchange_apdu(struct card *card, struct vigil *vigil, const uint
 {
     struct ccid_answer first;
     const enum err err = send(card, vigil, apdu, length, &first);
-    return err == ERR_NONE ? receive(card, vigil, &first, sink) : err;
+    return err == ERR_NONE ? receive(card, vigil, &first, CHAIN_BEGINS, sink) : err;
 }
 
 /* ---- after a command that was given up ---- */
+
+/* The patience with a command has ended. */
+static void abort_where_possible(struct card *card)
+{
+    if (card->exchange->owed && exchange_abort(card->exchange)) {
+        card->answer_chained = false;
+        card->readiness_doubtful = true;
+    }
+}
 
 /*
  * A device that was aborted, or left by a driver that is gone, may still be at work, and then drops the next command
@@ -131,12 +141,16 @@ static enum err exchange_apdu(struct card *card, struct vigil *vigil, const uint
 static enum err await_readiness(struct card *card, struct vigil *vigil)
 {
     static const uint8_t probe[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
+    static const struct patience probing = { PROBE_LIMIT_MS, UINT32_MAX }; /* one that asks for more time listens */
     while (card->readiness_doubtful) {
-        struct vigil attempt = vigil_within(vigil, PROBE_LIMIT_MS, card_now_ms(card));
+        const int64_t begun_ms = card_now_ms(card);
+        struct vigil attempt = vigil_part(vigil, probing, begun_ms);
         struct sink nowhere = { NULL, 0, 0 };
         enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
         card->readiness_doubtful = err != ERR_NONE;
         card->exchange->owed = false; /* nothing of a client's */
+        if (err == ERR_NONE || attempt.heard_ms > begun_ms)
+            vigil_renew(vigil, card_now_ms(card));
         if (err == ERR_TIMEOUT && card_now_ms(card) < vigil_deadline_ms(vigil)) {
             err = exchange_synchronise(card->exchange, vigil);
             vigil_renew(vigil, card_now_ms(card));
@@ -150,6 +164,8 @@ static enum err await_readiness(struct card *card, struct vigil *vigil)
 enum err level_apdu_hear_out(struct card *card, struct vigil *vigil)
 {
     const enum err err = hear_answer_out(card, vigil);
+    if (err == ERR_TIMEOUT)
+        abort_where_possible(card);
     return err == ERR_NONE ? await_readiness(card, vigil) : err;
 }
 
@@ -248,10 +264,10 @@ enum err level_apdu_transmit(struct card *card, struct vigil *vigil, const uint8
         return ERR_PROTOCOL;
     const enum err err = split ? transmit_in_short_parts(card, vigil, &parsed, &sink)
                                : exchange_apdu(card, vigil, apdu, apdu_length, &sink);
-    if (err == ERR_TIMEOUT && card->exchange->owed && exchange_abort(card->exchange)) {
-        card->answer_chained = false;
-        card->readiness_doubtful = true;
-    }
+    if (err == ERR_TIMEOUT)
+        abort_where_possible(card);
+    if (err == ERR_IO) /* it may have the command, and be at work for nobody */
+        card->readiness_doubtful = card->model->has_abort;
     if (err != ERR_NONE)
         return err;
     if (sink.length > size)

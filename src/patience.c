@@ -144,13 +144,21 @@ struct vigil vigil_begin(const struct patience_table *table, enum patience_class
     return (struct vigil){ .class = class, .patience = table->of[class], .begun_ms = now_ms, .heard_ms = now_ms };
 }
 
+static uint32_t at_most(uint32_t wanted_ms, int64_t left_ms)
+{
+    return left_ms <= 0 ? 0 : left_ms < wanted_ms ? (uint32_t)left_ms : wanted_ms;
+}
+
+struct vigil vigil_part(const struct vigil *whole, struct patience patience, int64_t now_ms)
+{
+    patience.silence_ms = at_most(patience.silence_ms, vigil_deadline_ms(whole) - now_ms);
+    patience.total_ms = at_most(patience.total_ms, whole->begun_ms + (int64_t)whole->patience.total_ms - now_ms);
+    return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now_ms, .heard_ms = now_ms };
+}
+
 struct vigil vigil_within(const struct vigil *whole, uint32_t limit_ms, int64_t now_ms)
 {
-    const int64_t left = vigil_deadline_ms(whole) - now_ms;
-    const uint32_t limit = left <= 0 ? 0 : left < limit_ms ? (uint32_t)left : limit_ms;
-    return (struct vigil){
-        .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now_ms, .heard_ms = now_ms,
-    };
+    return vigil_part(whole, (struct patience){ limit_ms, limit_ms }, now_ms);
 }
 
 void vigil_renew(struct vigil *vigil, int64_t now_ms)

@@ -55,7 +55,10 @@ struct vigil {
 
 struct vigil vigil_begin(const struct patience_table *table, enum patience_class class, int64_t now_ms);
 
-/* A part of a wait: ends after limit_ms, or with the whole. */
+/* A part of a wait with a patience of its own: ends with that, or with the whole, which a sign of life prolongs. */
+struct vigil vigil_part(const struct vigil *whole, struct patience patience, int64_t now_ms);
+
+/* ... that ends after limit_ms, whatever signs of life there are. */
 struct vigil vigil_within(const struct vigil *whole, uint32_t limit_ms, int64_t now_ms);
 
 /* A sign of life was seen. */

@@ -5,7 +5,8 @@
 #include "usb.h"
 
 /*
- * Reads "usb:20a0/4108:libudev:1:/dev/bus/usb/001/002" (pcscd with libudev: interface, node) or
- * "usb:20a0/4108:libusb-1.0:1:2:1" (pcscd with libusb: bus, address, interface). False when it is neither.
+ * Reads "usb:VVVV/PPPP:libudev:1:/dev/bus/usb/001/002" (pcscd with libudev: interface, node) or
+ * "usb:VVVV/PPPP:libusb-1.0:1:2:1" (pcscd with libusb: bus, address, interface), with the identifiers of vendor and
+ * product in hexadecimal. False when it is neither.
  */
 bool place_parse(const char *name, struct usb_place *place);

@@ -12,11 +12,6 @@
 #define WRITE_EVERY_MS 400 /* at most: a device may give signs of life as fast as it likes */
 #define NAME_SIZE 40
 
-void progress_init(struct progress *progress, const struct model *model, uint8_t bus, uint8_t address)
-{
-    *progress = (struct progress){ .model = model, .bus = bus, .address = address };
-}
-
 static int64_t boot_ms(void)
 {
     struct timespec now;
@@ -30,11 +25,34 @@ static void file_name(const struct progress *progress, const char *suffix, char 
     snprintf(name, NAME_SIZE, "ifd-nitrokey-%03u-%03u%s", progress->bus, progress->address, suffix);
 }
 
+/* -1: there is none. */
+static int open_directory(void)
+{
+    const char *wish = secure_getenv("IFD_NITROKEY_RUN");
+    return open(wish ? wish : RUN_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void remove_file(const struct progress *progress)
+{
+    char name[NAME_SIZE];
+    file_name(progress, "", name);
+    (void)unlinkat(progress->directory, name, 0);
+    close(progress->directory);
+}
+
+void progress_init(struct progress *progress, const struct model *model, uint8_t bus, uint8_t address)
+{
+    *progress = (struct progress){ .model = model, .bus = bus, .address = address, .directory = open_directory() };
+    if (progress->directory >= 0)
+        remove_file(progress); /* of a driver that was killed, perhaps with the number that this process has now */
+}
+
 /* Reads nothing of the command but its class. */
 static int describe(const struct progress *progress, const struct vigil *vigil, int64_t now_ms, char *text, size_t size)
 {
     const int64_t boot = boot_ms();
     const struct model *const model = progress->model;
+    const uint16_t *const usually_s = vigil->class == PATIENCE_GENERATE ? model->generation_s : model->reset_s;
     return snprintf(text, size,
                     "reader=%s\nbus=%u\naddress=%u\npid=%ld\nclass=%s\nbegun=%lld\nheard=%lld\nsigns=%u\n"
                     "silence-ends=%lld\ntotal-ends=%lld\nusually-from=%u\nusually-to=%u\n",
@@ -42,8 +60,7 @@ static int describe(const struct progress *progress, const struct vigil *vigil, 
                     (long long)progress->begun_ms, (long long)(boot - (now_ms - vigil->heard_ms)), progress->signs,
                     (long long)(boot + vigil_deadline_ms(vigil) - now_ms),
                     (long long)(progress->begun_ms + (int64_t)vigil->patience.total_ms),
-                    vigil->class == PATIENCE_GENERATE ? model->generation_s[0] * 1000u : 0,
-                    vigil->class == PATIENCE_GENERATE ? model->generation_s[1] * 1000u : 0);
+                    usually_s[0] * 1000u, usually_s[1] * 1000u);
 }
 
 /* Whole or not at all: a reader never sees half of it. */
@@ -85,8 +102,7 @@ void progress_begin(struct progress *progress, struct vigil *vigil, int64_t now_
 {
     if (!progress || (vigil->class != PATIENCE_RESET && vigil->class != PATIENCE_GENERATE))
         return;
-    const char *wish = secure_getenv("IFD_NITROKEY_RUN");
-    progress->directory = open(wish ? wish : RUN_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    progress->directory = open_directory();
     if (progress->directory < 0)
         return;
     progress->running = true;
@@ -99,11 +115,8 @@ void progress_begin(struct progress *progress, struct vigil *vigil, int64_t now_
 
 void progress_end(struct progress *progress)
 {
-    char name[NAME_SIZE];
     if (!progress || !progress->running)
         return;
-    file_name(progress, "", name);
-    (void)unlinkat(progress->directory, name, 0);
-    close(progress->directory);
+    remove_file(progress);
     progress->running = false;
 }

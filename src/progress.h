@@ -21,6 +21,7 @@ struct progress {
     unsigned signs;
 };
 
+/* Removes what a driver that was killed has left for this key. */
 void progress_init(struct progress *progress, const struct model *model, uint8_t bus, uint8_t address);
 
 /* A command begins. If its class is a long one, the file appears, and the signs of life that renew the vigil are written

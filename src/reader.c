@@ -10,6 +10,7 @@
 #include "patience.h"
 #include "place.h"
 #include "presence.h"
+#include "trace.h"
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open */
@@ -31,6 +32,7 @@ struct reader {
     struct exchange exchange;
     struct card card;
     struct progress progress;
+    struct trace trace;
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
 
@@ -157,6 +159,7 @@ static void free_reader(struct reader *reader)
     if (reader->port) {
         usb_close(reader->port);
         exchange_close(&reader->exchange);
+        trace_end(&reader->trace);
     }
     presence_destroy(&reader->presence);
     pthread_mutex_destroy(&reader->lock);
@@ -240,8 +243,11 @@ static enum err open_key(struct reader *reader)
         err = exchange_open(&reader->exchange, reader->port, &reader->identity, message_size(&reader->class));
     if (err != ERR_NONE)
         return err;
+    trace_begin(&reader->trace, &reader->identity, reader->class.level, reader->opened_ms);
+    reader->exchange.trace = &reader->trace;
     reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
     reader->exchange.can_restart = reader->model->set_configuration;
+    reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);
     reader->card.progress = &reader->progress;
@@ -288,6 +294,14 @@ enum err reader_close(unsigned long lun)
 
 /* ---- the card ---- */
 
+/* Whoever looks for the fault later shall find in the log what led to it. */
+static enum err explain(struct reader *reader, enum err err)
+{
+    if (err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET)
+        trace_tell_last(&reader->trace, usb_now_ms(reader->port));
+    return err;
+}
+
 static struct vigil power_vigil(struct reader *reader)
 {
     const int64_t now = usb_now_ms(reader->port);
@@ -299,12 +313,20 @@ static struct vigil power_vigil(struct reader *reader)
     return vigil_within(&vigil, left > 500 ? (uint32_t)left : 500, now);
 }
 
+/* A key that is at work still for somebody else. pcscd tries once only, unless the card comes anew. */
+static enum err note_power(struct reader *reader, enum err err)
+{
+    if (err == ERR_TIMEOUT)
+        presence_set_card_lost(&reader->presence);
+    return note(reader, err);
+}
+
 static enum err power_on(struct reader *reader, struct vigil *vigil, struct atr *atr)
 {
     const enum err err = card_power_on(&reader->card, vigil);
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
-    return err;
+    return explain(reader, err);
 }
 
 enum err reader_power_on(struct reader *reader, struct atr *atr)
@@ -315,9 +337,7 @@ enum err reader_power_on(struct reader *reader, struct atr *atr)
     struct vigil vigil = power_vigil(reader);
     const enum err err = power_on(reader, &vigil, atr);
     pthread_mutex_unlock(&reader->lock);
-    if (err == ERR_TIMEOUT) /* at work for somebody else still. pcscd powers on once only, unless the card comes anew */
-        presence_set_card_lost(&reader->presence);
-    return note(reader, err);
+    return note_power(reader, err);
 }
 
 enum err reader_reset(struct reader *reader, struct atr *atr)
@@ -330,7 +350,7 @@ enum err reader_reset(struct reader *reader, struct atr *atr)
     if (err == ERR_NONE)
         err = power_on(reader, &vigil, atr);
     pthread_mutex_unlock(&reader->lock);
-    return note(reader, err);
+    return note_power(reader, err);
 }
 
 enum err reader_power_off(struct reader *reader)
@@ -351,7 +371,7 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
-    const enum err err = card_transmit(&reader->card, apdu, apdu_length, answer, size, length);
+    const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
     pthread_mutex_unlock(&reader->lock);
     return note(reader, err);
 }

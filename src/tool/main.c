@@ -9,6 +9,7 @@ static const struct {
     int (*run)(int argc, char *argv[]);
 } VERBS[] = {
     { "watch", "shows for how long a key generation or a reset has been running, and what is usual", watch },
+    { "trace", "reads a recorded trace: each message and how long it took", trace },
 };
 
 static void usage(FILE *stream)

@@ -4,3 +4,4 @@
 
 /* argv[0] is the verb. Returns the exit status: 0 well, 1 something is wrong, 2 wrong usage. */
 int watch(int argc, char *argv[]);
+int trace(int argc, char *argv[]);

@@ -109,8 +109,22 @@ keep_work() {
     echo "all of it is in $kept" >&2
 }
 
+# check_keys: what must hold of each key after every scenario in which pcscd had it.
+check_keys() {
+    local name
+    for name in "${!key_pids[@]}"; do
+        [ -s "$work/pcscd.log" ] && [ -s "$work/$name/apdus" ] || continue
+        [ -n "${others_send[$name]:-}" ] ||
+            check "$name: each command of a client was executed at most once, in order, and no other" executed_once "$name"
+        # shellcheck disable=SC2086
+        ended "${key_pids[$name]}" ||
+            check "$name: nothing but wrong PINs has cost a try" counters_equal "$name" ${tries_left[$name]:-3 0 3}
+    done
+}
+
 # summary: the last line of a scenario, and its end.
 summary() {
+    check_keys
     [ "$failed" = 0 ] || keep_work
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" = 0 ]
@@ -120,6 +134,8 @@ summary() {
 # ---- keys ----
 
 declare -A key_ports=() key_pids=()
+declare -A others_send=() # by the name of a key: set if others than pcscd's clients have sent it commands
+declare -A tries_left=() # by the name of a key: what the wrong PINs of a scenario leave, if not "3 0 3"
 
 model=nitrokey-pro-2 # of the keys that are made
 
@@ -267,15 +283,21 @@ new_gpg_home() {
     printf '%s\n' no-greeting no-tty >"$GNUPGHOME/gpg.conf"
 }
 
-# gpg_answers BITS: reads gpg's status lines and writes what a person who generates keys would answer.
+# gpg_answers BITS | CURVE: reads gpg's status lines and writes what a person who generates keys would answer.
 gpg_answers() {
-    local commands=(admin key-attr generate quit) mark kind question
+    local commands=(admin key-attr generate quit) mark kind question algorithm=1 curve= # RSA
+    case $1 in
+    25519) algorithm=2 curve=1 ;; # as gpg numbers them
+    nistp256) algorithm=2 curve=3 ;;
+    brainpoolP256r1) algorithm=2 curve=6 ;;
+    esac
     [ "$1" != 2048 ] || commands=(admin generate quit) # as the card leaves the factory
     while read -r mark kind question _; do
         [ "$mark" = '[GNUPG:]' ] && [[ $kind == GET_* ]] || continue
         case $question in
         cardedit.prompt) echo "${commands[0]:-quit}" && commands=("${commands[@]:1}") ;;
-        cardedit.genkeys.algo) echo 1 ;; # RSA
+        cardedit.genkeys.algo) echo "$algorithm" ;;
+        keygen.curve) echo "$curve" ;;
         cardedit.genkeys.size) echo "$1" ;;
         cardedit.genkeys.backup_enc) echo n ;;
         keygen.valid) echo 0 ;;
@@ -288,11 +310,12 @@ gpg_answers() {
     done
 }
 
-# gpg_generate_on_card [BITS]: three RSA keys by gpg --card-edit; fails unless gpg says that they are made.
+# gpg_generate_on_card [BITS | CURVE]: three keys, of RSA or a curve, by gpg --card-edit; fails unless gpg says that they
+# are made.
 gpg_generate_on_card() {
     local answers=$work/gpg.answers status=$work/gpg.status
     rm -f "$answers" && mkfifo "$answers" || return
-    gpg --command-fd 0 --status-fd 1 --card-edit <"$answers" 2>>"$work/gpg.log" | tee "$status" |
+    gpg --expert --command-fd 0 --status-fd 1 --card-edit <"$answers" 2>>"$work/gpg.log" | tee "$status" |
         gpg_answers "${1:-2048}" >"$answers"
     cat "$status" >>"$work/gpg.log"
     grep -q '^\[GNUPG:\] KEY_CREATED ' "$status" || {
@@ -313,13 +336,18 @@ client_apdus() {
     sed -nE 's/.* APDU: //p' "$work/pcscd.log" | tr -d ' '
 }
 
-# whole_apdus MODEL: the commands on standard input, without what the driver makes of them for this model: parts of a chain
+# described NAME: a value in the file of $model in readers/; nothing if it has none.
+described() {
+    sed -nE "s/^$1 = \"?([^\"#]*[^\"# ]).*/\1/p" "$here/../../readers/$model.toml"
+}
+
+# whole_apdus FIRMWARE: the commands on standard input, without what the driver makes of them for this firmware: parts of a chain
 # (ISO 7816-4 §5.1.1) are put together and GET RESPONSE is left out for one that takes short APDUs only, and for one that
 # may be aborted the GET RESPONSE that finds out whether it listens.
 whole_apdus() {
     case $1 in
-    nitrokey-start* | gnuk | gnuk-ev) ;;
-    nitrokey-3* | nitrokey-passkey) sed '/^00C0000000$/d' && return ;;
+    gnuk | gnuk-1.0) ;;
+    nk3) sed '/^00C0000000$/d' && return ;;
     *) cat && return ;;
     esac
     awk '
@@ -341,10 +369,10 @@ whole_apdus() {
 # executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, each at
 # most as often as it was sent, and in that order.
 executed_once() {
-    local kind
-    kind=$(cat "$work/$1/model")
-    client_apdus | whole_apdus "$kind" >"$work/sent"
-    card_apdus "$1" | whole_apdus "$kind" | awk -v sent="$work/sent" '
+    local firmware
+    firmware=$(model=$(cat "$work/$1/model") && described firmware)
+    client_apdus | whole_apdus "$firmware" >"$work/sent"
+    card_apdus "$1" | whole_apdus "$firmware" | awk -v sent="$work/sent" '
         { command = $0
           while ((more = getline line < sent) > 0 && line != command)
               ;

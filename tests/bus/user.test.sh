@@ -11,7 +11,7 @@ if [ -z "${TEST_BUS:-}" ] && [ "$(id -u)" = 0 ]; then
     }
     copy=$(mktemp -d) && trap 'rm -rf "$copy"' EXIT
     mkdir -p "$copy/tests" "$copy/build"
-    cp -r "$here" "$copy/tests" && cp -r "$here/../pcscd" "$copy/tests"
+    cp -r "$here" "$copy/tests" && cp -r "$here/../pcscd" "$copy/tests" && cp -r "$here/../../readers" "$copy"
     for name in virtual-nitrokey usbfs_shim.so apdu pcsc_list ifd-nitrokey.bundle; do
         cp -r "$(built "$name")" "$copy/build"
     done

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
-#include "openpgp_profile.h"
+#include "storage.h"
 
 #define SENT_MAX 1024
 
@@ -38,15 +38,21 @@ static bool takes_parts(void)
     return strcmp(identity()->firmware, "gnuk") == 0 || strcmp(identity()->firmware, "gnuk-1.0") == 0;
 }
 
+const char *bench_application(void)
+{
+    return identity()->application;
+}
+
 struct bench *bench_new_with(struct icc_options card)
 {
     static struct bench bench;
     card.atr = identity()->atr;
     card.atr_len = identity()->atr_len;
     /* In a reader there may be any card, also in that of a key which has none; a firmware has its own application. */
-    if (strcmp(identity()->application, "gnuk") == 0 || strcmp(identity()->application, "opcard") == 0)
-        card.profile = openpgp_profile_find(identity()->application);
-    bench = (struct bench){ .icc = icc_new(&card) };
+    const char *const own = bench_application();
+    if (!card.application && (strcmp(own, "gnuk") == 0 || strcmp(own, "opcard") == 0))
+        card.application = own;
+    bench = (struct bench){ .icc = icc_new(&card), .admin_tries = 3 };
     assert_non_null(bench.icc);
     setenv("IFD_NITROKEY_RUN", "/nonexistent", 0); /* nobody watches, unless a test says so */
     bench.device = firmware_new(identity(), bench.icc, &(struct firmware_options){ .first_byte_limit_us = 0 });
@@ -114,13 +120,23 @@ static void check_the_cards_log(const struct bench *bench)
         wrong = is_right_user_pin(&apdu) && wrong < 3 ? 0 : wrong + is_wrong_user_pin(&apdu);
     }
     assert_int_equal(icc_counters(bench->icc).pw1, wrong < 3 ? 3 - wrong : 0);
-    assert_int_equal(icc_counters(bench->icc).pw3, 3);
+    assert_int_equal(icc_counters(bench->icc).pw3, bench->admin_tries);
+}
+
+/* A file system hangs on a reset or a SET_CONFIGURATION of a Storage: there is none but those of enumerations. */
+static void check_the_disk(const struct bench *bench)
+{
+    if (strcmp(identity()->firmware, "storage") != 0)
+        return;
+    const struct storage_disturbances seen = storage_disturbances(bench->device);
+    assert_int_equal(seen.configurations, seen.bus_resets);
 }
 
 void bench_free(struct bench *bench)
 {
     IFDHCloseChannel(LUN); /* does no harm to a closed one */
     check_the_cards_log(bench);
+    check_the_disk(bench);
     assert_int_equal(virtual_open_ports(), 0);
     virtual_remove(bench->slot);
     device_free(bench->device);
@@ -199,6 +215,7 @@ struct answer bench_transmit(struct bench *bench, const char *apdu)
     SCARD_IO_HEADER received = pci;
     DWORD length = sizeof answer.bytes;
     const int64_t begun = virtual_now_us(bench->slot);
+    const size_t resets = icc_resets(bench->icc);
     answer.code = IFDHTransmitToICC(LUN, pci, sent[i].bytes, sent[i].length, answer.bytes, &length, &received);
     answer.took_us = virtual_now_us(bench->slot) - begun;
     answer.length = length;
@@ -206,6 +223,8 @@ struct answer bench_transmit(struct bench *bench, const char *apdu)
         answer.status_word = (unsigned)(answer.bytes[length - 2] << 8 | answer.bytes[length - 1]);
     if (answer.code != IFD_SUCCESS)
         assert_int_equal(length, 0);
+    if (strncmp(identity()->firmware, "gnuk", 4) != 0) /* whose card is reset by an unplug and by SET_CONFIGURATION */
+        assert_int_equal(icc_resets(bench->icc), resets); /* pcscd powers it on again, and tells everybody */
     return answer;
 }
 

@@ -3,8 +3,8 @@
  * bench.h - the whole driver on a virtual key with a virtual clock, called as pcscd calls it.
  *
  * Only the entry points of ifdhandler.h are used. bench_free() checks what must hold after everything: the card has
- * executed each APDU at most once and in the order they were sent, its retry counters equal the wrong PINs sent, and
- * the driver has closed all it opened.
+ * executed each APDU at most once and in the order they were sent, its retry counters equal the wrong PINs sent, the
+ * driver has closed all it opened, and a Storage's disk was left alone. No command resets the card.
  */
 #pragma once
 #include <stdarg.h>
@@ -47,7 +47,11 @@ struct bench {
     struct icc *icc;
     struct device *device;
     struct virtual_slot *slot;
+    unsigned admin_tries; /* that must be left at the end: 3, if nobody says otherwise */
 };
+
+/* What runs on the card of the model. */
+const char *bench_application(void);
 
 /* One answer of IFDHTransmitToICC. */
 struct answer {

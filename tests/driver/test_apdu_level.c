@@ -81,6 +81,44 @@ static void a_frozen_key_ends_at_its_patience_and_serves_when_it_thaws(void **st
     bench_free(b);
 }
 
+static void set_frozen(struct bench *b, bool frozen)
+{
+    virtual_lock(b->slot);
+    b->device->faults.frozen = frozen;
+    virtual_unlock(b->slot);
+}
+
+static void freeze(void *bench)
+{
+    set_frozen(bench, true);
+}
+
+/* At each moment of a command and an answer of several packets, or several messages. */
+static void a_key_that_freezes_within_a_command_or_an_answer_serves_when_it_thaws(void **state)
+{
+    (void)state;
+    char put[32 + 2 * 200] = "00DA7F21 C8 ";
+    for (int i = 0; i < 200; i++)
+        strcat(put, "A5");
+    for (int64_t after_us = 0; after_us < 24 * MS; after_us += 137) {
+        struct bench *b = started(NULL);
+        bench_expect(b, VERIFY_ADMIN, 0x9000);
+        bench_expect(b, put, 0x9000);
+        virtual_at(b->slot, virtual_now_us(b->slot) + after_us, freeze, b);
+        const struct answer got = bench_transmit(b, after_us / 137 % 2 ? put : "00CA7F21 00");
+        if (got.code == IFD_SUCCESS)
+            assert_int_equal(got.status_word, 0x9000);
+        virtual_pass(b->slot, SECOND);
+        set_frozen(b, false);
+        for (int i = 0; i < 3 && bench_transmit(b, SELECT).code != IFD_SUCCESS; i++) {
+            (void)bench_event_thread();
+            (void)bench_event_thread();
+        }
+        bench_works(b);
+        bench_free(b);
+    }
+}
+
 static void a_mute_application_is_waited_for_as_long_as_it_gives_signs_of_life(void **state)
 {
     (void)state;
@@ -148,6 +186,7 @@ int main(int argc, char *argv[])
         TEST(after_an_answer_that_came_too_late_the_next_command_gets_its_own),
         TEST(a_key_that_was_busy_at_open_serves_when_it_is_free),
         TEST(a_frozen_key_ends_at_its_patience_and_serves_when_it_thaws),
+        TEST(a_key_that_freezes_within_a_command_or_an_answer_serves_when_it_thaws),
         TEST(a_mute_application_is_waited_for_as_long_as_it_gives_signs_of_life),
         TEST(an_unplug_ends_a_generation_at_once_and_a_replug_works),
         TEST(an_answer_that_answers_nothing_is_never_delivered),

@@ -148,7 +148,7 @@ static void long_commands_and_answers_are_chained(void **state)
 static void an_apdu_of_3000_bytes_and_its_answer_pass(void **state)
 {
     (void)state;
-    struct bench *b = bench_new_with((struct icc_options){ .profile = &openpgp_opcard });
+    struct bench *b = bench_new_with((struct icc_options){ .application = "opcard" });
     char put[32 + 2 * 3000] = "00DA7F21 000BB8 ";
     char *end = put + strlen(put);
     for (int i = 0; i < 3000; i++)
@@ -174,6 +174,34 @@ static void a_card_that_aborts_its_answer_is_an_error_and_serves_again(void **st
     bench_expect(b, GET_LONG, 0x9000);
     bench_works(b);
     bench_free(b);
+}
+
+static void set_frozen(struct bench *b, bool frozen)
+{
+    virtual_lock(b->slot);
+    b->device->faults.frozen = frozen;
+    virtual_unlock(b->slot);
+}
+
+static void freeze(void *bench)
+{
+    set_frozen(bench, true);
+}
+
+static void a_key_that_freezes_within_an_answer_serves_when_it_thaws(void **state)
+{
+    (void)state;
+    for (int64_t after_us = 5 * MS; after_us < 200 * MS; after_us += 9 * MS) {
+        struct bench *b = with_a_long_object();
+        virtual_at(b->slot, virtual_now_us(b->slot) + after_us, freeze, b);
+        const struct answer got = bench_transmit(b, GET_LONG);
+        if (got.code == IFD_SUCCESS)
+            assert_int_equal(got.length, 1202);
+        virtual_pass(b->slot, SECOND);
+        set_frozen(b, false);
+        serves_after(b);
+        bench_free(b);
+    }
 }
 
 static void bad_blocks_within_a_chain_cost_nothing(void **state)
@@ -333,6 +361,7 @@ int main(int argc, char *argv[])
         TEST(long_commands_and_answers_are_chained),
         TEST(an_apdu_of_3000_bytes_and_its_answer_pass),
         TEST(a_card_that_aborts_its_answer_is_an_error_and_serves_again),
+        TEST(a_key_that_freezes_within_an_answer_serves_when_it_thaws),
         TEST(bad_blocks_within_a_chain_cost_nothing),
         TEST(an_answer_that_answers_nothing_is_never_delivered),
         TEST(a_frozen_key_is_left_alone_after_the_patience_and_serves_when_it_thaws),

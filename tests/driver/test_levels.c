@@ -7,6 +7,9 @@
  *   > 6F 0000 00A40400     the driver sends this: bMessageType, wLevelParameter, abData
  *   < 80 00 00 9000        the device answers: bMessageType, bStatus, bChainParameter, abData
  *   silence                nothing comes until the driver's patience ends
+ *   untaken                ... and the device has not even taken the message that the driver sent
+ *   later N                N s pass before the next line
+ *   failure                a transfer fails
  *   abort                  the driver sends the control request ABORT, for the message that follows
  *   restart                the driver sends SET_CONFIGURATION
  */
@@ -24,7 +27,7 @@
 struct usb_port {
     const char *at; /* the next line */
     int64_t now_ms;
-    uint8_t sequence, aborted;
+    uint8_t sequence, before, aborted; /* before: of the message before */
     uint8_t *in;
     size_t in_size;
     bool sent;
@@ -74,6 +77,7 @@ enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
     assert_int_equal(data[1] | data[2] << 8, length - 10);
     assert_int_equal(data[8] | data[9] << 8, expected[1] << 8 | expected[2]);
     assert_memory_equal(data + 10, expected + 3, count - 3);
+    port->before = port->sequence;
     port->sequence = data[6];
     if (data[0] == CCID_ABORT)
         assert_int_equal(data[6], port->aborted);
@@ -82,14 +86,29 @@ enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
     return ERR_NONE;
 }
 
+/* What comes instead of an answer. */
+static struct usb_news no_answer(struct usb_port *port, int64_t deadline_ms)
+{
+    if (line_is(port, "failure"))
+        return (struct usb_news){ .event = USB_FAILED };
+    if (line_is(port, "untaken")) {
+        port->sent = false;
+        port->sequence = port->before;
+    } else if (!line_is(port, "silence"))
+        fail_msg("the driver waits for an answer instead of \"%.40s\"", port->at);
+    port->now_ms = deadline_ms;
+    return (struct usb_news){ .event = USB_TIMEOUT };
+}
+
 struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
 {
-    if (port->at[0] != '<') {
-        if (!line_is(port, "silence"))
-            fail_msg("the driver waits for an answer instead of \"%.40s\"", port->at);
-        port->now_ms = deadline_ms;
-        return (struct usb_news){ .event = USB_TIMEOUT };
+    int seconds, used;
+    if (sscanf(port->at, "later %d\n%n", &seconds, &used) == 1) {
+        port->at += used;
+        port->now_ms += seconds * 1000;
     }
+    if (port->at[0] != '<')
+        return no_answer(port, deadline_ms);
     uint8_t said[1024];
     const size_t count = hex_until_newline(port->at + 2, said, sizeof said), length = count - 3;
     const uint8_t header[10] = { said[0], (uint8_t)length, (uint8_t)(length >> 8), 0, 0, 0, port->sequence, said[1],
@@ -245,9 +264,17 @@ static void what_is_left_of_an_answer_after_an_error_is_fetched_before_the_next_
     struct bench *b = extended();
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 01 0102\n> 6F 0010\nsilence\n"),
                      ERR_TIMEOUT);
-    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 01 0304\n> 6F 0010\n< 80 00 02 9000\n"
+    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 03 0304\n> 6F 0010\n< 80 00 02 9000\n"
                                                "> 6F 0000 00CA004F00\n< 80 00 00 6A88\n"), ERR_NONE);
     answer_is(b, "6A88");
+    /* the last part is the one that comes late */
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 01 0102\n> 6F 0010\nsilence\n"),
+                     ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 02 9000\n> 6F 0000 00CA004F00\n< 80 00 00 6A88\n"), ERR_NONE);
+    /* the first one is */
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\n"), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 01 0102\n> 6F 0010\n< 80 00 02 9000\n"
+                                               "> 6F 0000 00CA004F00\n< 80 00 00 6A88\n"), ERR_NONE);
     end(b);
 }
 
@@ -319,7 +346,85 @@ static void a_time_extension_may_answer_any_command(void **state)
     end(b);
 }
 
+static void endless_time_extensions_on_power_on_end_at_the_total(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    const int64_t begun = b->port.now_ms;
+    struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_POWER, begun);
+    b->port.at = "> 62 0000\nlater 9\n< 80 80 00\nlater 9\n< 80 80 00\nlater 9\n< 80 80 00\nlater 9\n< 80 80 00\n"
+                 "later 9\n< 80 80 00\nlater 9\n< 80 80 00\nsilence\n";
+    assert_int_equal(card_power_on(&b->card, &vigil), ERR_TIMEOUT);
+    assert_int_equal(*b->port.at, '\0');
+    assert_int_equal(b->port.now_ms - begun, 60000);
+    end(b);
+}
+
+/* A driver that only looked at the clock while it waits would go on with a card that is quick enough. */
+static void nothing_is_sent_when_the_total_has_passed(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 80 00\nlater 301\n< 80 00 01 01\n"),
+                     ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", ""), ERR_CARD_RESET); /* the rest of that answer was not fetched */
+    end(b);
+}
+
+static void the_patience_for_the_status_is_what_the_table_says(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    b->exchange.status = (struct patience){ 7000, 9000 };
+    const int64_t begun = b->port.now_ms;
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nfailure\n"), ERR_IO);
+    assert_int_equal(transmit(b, "00CA006E00", "> 65 0000\nsilence\n> 65 0000\nlater 6\n< 81 80 00\nsilence\n"
+                                               "> 65 0000\n< 81 00 00\n> 6F 0000 00CA006E00\n< 80 00 00 9000\n"),
+                     ERR_NONE);
+    assert_int_equal(b->port.now_ms - begun, 7000 + 9000 + 20);
+    end(b);
+}
+
+static void a_command_that_waited_for_anothers_answer_has_its_own_silence_from_then_on(void **state)
+{
+    (void)state;
+    struct bench *b = extended();
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\n"), ERR_TIMEOUT);
+    const int64_t begun = b->port.now_ms;
+    assert_int_equal(transmit(b, "00CA004F00", "later 29\n< 80 00 00 6F00\n> 6F 0000 00CA004F00\nsilence\n"),
+                     ERR_TIMEOUT);
+    assert_int_equal(b->port.now_ms - begun, 29010 + 30000);
+    end(b);
+}
+
 /* ---- abort ---- */
+
+static void an_abort_that_the_device_does_not_take_leaves_the_answer_owed(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nsilence\nabort\n> 72 0000\nuntaken\n"),
+                     ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "silence\nabort\n> 72 0000\nuntaken\n"), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA004F00", "< 80 00 00 6F00\n> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
+/* A Nitrokey 3 tells its slot's status, and drops the next command, while it is at work. */
+static void after_a_transfer_failed_it_is_found_out_whether_the_device_listens(void **state)
+{
+    (void)state;
+    static const struct model aborts = { .ifsd = 32, .has_abort = true };
+    struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
+    b->card.model = &aborts;
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nfailure\n"), ERR_IO);
+    assert_int_equal(transmit(b, "00CA004F00", "> 65 0000\n< 81 00 00\n"
+                                               "> 6F 0000 00C0000000\nsilence\n> 65 0000\n< 81 00 00\n"
+                                               "> 6F 0000 00C0000000\n< 80 00 00 6985\n"
+                                               "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
 
 static void a_command_that_is_given_up_is_aborted_where_that_is_possible(void **state)
 {
@@ -372,6 +477,21 @@ static void a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_
     (void)state;
     struct bench *b = powered(CCID_SHORT_APDU, 271, false, true);
     assert_int_equal(transmit(b, "00478000 02 B600 00", "> 6F 0000 0047800002B60000\nsilence\nrestart\n"), ERR_TIMEOUT);
+    end(b);
+}
+
+/* Neither taking a command nor saying anything: a device like that would stay so until it is plugged in again. */
+static void a_device_that_takes_nothing_for_3_minutes_is_started_anew_where_that_is_possible(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_SHORT_APDU, 271, false, true);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nuntaken\n"), ERR_TIMEOUT);
+        b->port.now_ms += 3600000; /* when nothing is asked of it, it need not say anything */
+    }
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nuntaken\nrestart\n"), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00CA006E00", "> 65 0000\n< 81 01 00\n> 6F 0000 00CA006E00\n< 81 41 00\n"),
+                     ERR_CARD_RESET);
     end(b);
 }
 
@@ -532,10 +652,17 @@ int main(void)
         TEST(a_part_of_a_command_that_is_not_asked_on_for_is_an_error),
         TEST(time_extensions_are_waited_for),
         TEST(a_time_extension_may_answer_any_command),
+        TEST(endless_time_extensions_on_power_on_end_at_the_total),
+        TEST(nothing_is_sent_when_the_total_has_passed),
+        TEST(the_patience_for_the_status_is_what_the_table_says),
+        TEST(a_command_that_waited_for_anothers_answer_has_its_own_silence_from_then_on),
         TEST(a_command_that_is_given_up_is_aborted_where_that_is_possible),
+        TEST(an_abort_that_the_device_does_not_take_leaves_the_answer_owed),
+        TEST(after_a_transfer_failed_it_is_found_out_whether_the_device_listens),
         TEST(a_device_that_stays_deaf_costs_the_next_command_its_patience_and_no_more),
         TEST(a_device_without_abort_is_waited_for),
         TEST(a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_possible),
+        TEST(a_device_that_takes_nothing_for_3_minutes_is_started_anew_where_that_is_possible),
         TEST(a_clients_short_apdu_passes_as_it_is),
         TEST(an_extended_apdu_that_fits_becomes_a_short_one),
         TEST(no_more_is_asked_for_than_the_client_wants),

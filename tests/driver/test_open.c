@@ -2,6 +2,7 @@
 /* test_open.c - plugging in, restarts of pcscd, other programs and unplugging: what pcscd is told, and what stays. */
 #include "bench.h"
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 static RESPONSECODE open_as(DWORD lun, const char *name)
@@ -213,6 +214,26 @@ static void pcscds_event_thread_finds_the_card_when_the_key_is_free(void **state
     bench_free(b);
 }
 
+/* What pcscd does for a client that ends its connection by a reset: it asks once only. */
+static void a_reset_that_a_busy_key_does_not_hear_is_made_up_for_when_it_is_free(void **state)
+{
+    (void)state;
+    setenv("IFD_NITROKEY_PATIENCE", "generate=5s/5s", 1);
+    struct bench *b = bench_new(&(struct icc_timing){ .work_us = 60 * SECOND });
+    bench_start(b);
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
+    assert_int_not_equal(bench_power(IFD_RESET), IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    virtual_pass(b->slot, 60 * SECOND);
+    assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    bench_works(b);
+    bench_free(b);
+}
+
 /* ---- the end ---- */
 
 static void unplug(void *slot)
@@ -395,6 +416,7 @@ int main(void)
         TEST(opening_a_busy_key_takes_5_s_at_most),
         TEST(a_key_that_was_busy_at_open_serves_when_it_is_free),
         TEST(pcscds_event_thread_finds_the_card_when_the_key_is_free),
+        TEST(a_reset_that_a_busy_key_does_not_hear_is_made_up_for_when_it_is_free),
         TEST(an_unplug_ends_a_generation_at_once_and_a_replug_works),
         TEST(an_unplug_during_power_on_is_an_error_and_a_replug_works),
         TEST(closing_while_a_command_runs_ends_it_and_frees_all),

@@ -87,6 +87,21 @@ static void a_generation_can_be_watched(void **state)
     bench_free(b);
 }
 
+static void a_factory_reset_can_be_watched(void **state)
+{
+    (void)state;
+    struct look seen;
+    struct bench *b = with_admin(60 * SECOND);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 5 * MS, look, &seen);
+    bench_transmit(b, "00E60000");
+    assert_non_null(strstr(seen.text, "class=reset\n"));
+    assert_int_equal(field(&seen, "\ntotal-ends=") - field(&seen, "\nbegun="), 30 * 60 * 1000);
+    assert_true(field(&seen, "\nusually-to=") > field(&seen, "\nusually-from="));
+    assert_true(field(&seen, "\nusually-to=") < 30 * 1000);
+    assert_int_equal(files(), 0);
+    bench_free(b);
+}
+
 static void it_says_nothing_of_other_commands(void **state)
 {
     (void)state;
@@ -111,11 +126,27 @@ static void a_generation_that_fails_leaves_nothing(void **state)
     bench_free(b);
 }
 
+/* In a container pcscd may have the same number again, so that nothing else tells that this is over. */
+static void what_a_killed_driver_has_left_is_removed_at_open(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "%s/" NAME, directory);
+    FILE *const file = fopen(path, "w");
+    fprintf(file, "pid=%d\n", getpid());
+    fclose(file);
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    assert_int_equal(files(), 0);
+    bench_free(b);
+}
+
 /* Somebody else who may write there has put links in the way. */
 static void links_are_not_followed(void **state)
 {
     (void)state;
     char victim[64], link[64];
+    struct bench *b = with_admin(60 * SECOND);
     snprintf(victim, sizeof victim, "%s/victim", directory);
     FILE *const file = fopen(victim, "w");
     assert_int_equal(fputs("precious", file) < 0, 0);
@@ -124,7 +155,6 @@ static void links_are_not_followed(void **state)
     assert_int_equal(symlink(victim, link), 0);
     snprintf(link, sizeof link, "%s/" NAME, directory);
     assert_int_equal(symlink(victim, link), 0);
-    struct bench *b = with_admin(60 * SECOND);
     const struct look seen = in_the_middle_of_a_generation(b, SECOND);
     assert_non_null(strstr(seen.text, "class=generate\n"));
     assert_int_equal(files(), 1);
@@ -161,8 +191,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_generation_can_be_watched),
+        TEST(a_factory_reset_can_be_watched),
         TEST(it_says_nothing_of_other_commands),
         TEST(a_generation_that_fails_leaves_nothing),
+        TEST(what_a_killed_driver_has_left_is_removed_at_open),
         TEST(links_are_not_followed),
         TEST(a_directory_that_is_not_there_changes_nothing),
     };

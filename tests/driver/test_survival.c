@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_survival.c - generations of all lengths, with all ways of giving signs of life, succeed; the next command too. */
+/*
+ * test_survival.c - what tests/bench/survival does to keys, to this driver, on the virtual clock: generations of all
+ * lengths with all ways of giving signs of life succeed, and the next command too. Stalls, corrupted blocks, late
+ * answers, touch and what the HID side does are in test_faults.c, test_waiting.c, test_apdu_level.c, test_start.c and
+ * test_nk3.c.
+ */
 #include "bench.h"
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static const int LENGTHS_S[] = { 5, 20, 60, 180, 900 };
 #define LENGTHS (sizeof LENGTHS_S / sizeof LENGTHS_S[0])
+
+static double cpu_s(void)
+{
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 /* How the card passes the time; a key of APDU level gives its own signs of life, whatever its application does. */
 static void survives(const struct icc_timing *way)
@@ -17,7 +30,9 @@ static void survives(const struct icc_timing *way)
         bench_start(b);
         bench_expect(b, SELECT, 0x9000);
         bench_expect(b, VERIFY_ADMIN, 0x9000);
+        const double begun_s = cpu_s();
         const struct answer generated = bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+        assert_true(cpu_s() - begun_s < 1); /* the driver and the virtual USB; the card computes in its own thread */
         assert_memory_equal(generated.bytes, "\x7f\x49", 2);
         assert_in_range(generated.took_us, timing.work_us, timing.work_us + 30 * SECOND);
         bench_works(b);
@@ -59,6 +74,88 @@ static void no_sign_of_life(void **state)
     survives(&(struct icc_timing){ .wtx_every_us = 0 });
 }
 
+/* ---- other ways to be difficult ---- */
+
+static struct bench *started(const struct icc_timing *generate)
+{
+    struct bench *b = bench_new(generate);
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    return b;
+}
+
+/* A SmartCard-HSM is silent for 30 s and more; what this card says to INITIALIZE does not matter. */
+static void initialize_is_silent_for_40_s(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new_with((struct icc_options){ .other = { .work_us = 40 * SECOND } });
+    bench_start(b);
+    const struct answer answer = bench_transmit(b, "80500000 02 0102");
+    assert_int_equal(answer.code, IFD_SUCCESS);
+    assert_int_equal(answer.length, 2);
+    assert_true(answer.took_us >= 40 * SECOND); /* a Nitrokey 3 is asked first whether it listens, which is slow here */
+    bench_free(b);
+}
+
+static void mishear(void *key)
+{
+    const struct bench *const b = key;
+    icc_mishear(b->icc, 1);
+}
+
+/* The driver's S(WTX response); a key of APDU level has no T=1 to lose. */
+static void an_answer_to_a_waiting_time_extension_is_lost(void **state)
+{
+    (void)state;
+    struct bench *b = started(&(struct icc_timing){ .work_us = 60 * SECOND, .wtx_every_us = 10 * SECOND,
+                                                    .wtx_multiplier = 1 });
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 5 * SECOND, mishear, b);
+    bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void speak(void *key)
+{
+    const struct bench *const b = key;
+    icc_set_mute(b->icc, false);
+}
+
+static void a_card_is_mute_for_5_s_and_comes_back(void **state)
+{
+    (void)state;
+    struct bench *b = started(NULL);
+    icc_set_mute(b->icc, true);
+    virtual_at(b->slot, virtual_now_us(b->slot) + 5 * SECOND, speak, b);
+    const struct answer answer = bench_transmit(b, VERIFY_USER_WRONG);
+    if (answer.code == IFD_SUCCESS)
+        assert_int_equal(answer.status_word, 0x6982);
+    for (int i = 0; i < 10 && bench_transmit(b, SELECT).code != IFD_SUCCESS; i++) {
+        virtual_pass(b->slot, 20 * SECOND);
+        (void)bench_event_thread();
+        (void)bench_event_thread();
+    }
+    bench_works(b);
+    bench_free(b);
+}
+
+static void the_key_is_replugged_20_times_while_it_is_used(void **state)
+{
+    (void)state;
+    struct bench *b = started(NULL);
+    for (int i = 0; i < 20; i++) {
+        virtual_at(b->slot, virtual_now_us(b->slot) + (1 + i * 7 % 20) * MS, (void (*)(void *))virtual_unplug, b->slot);
+        while (bench_transmit(b, GET_AID).code == IFD_SUCCESS)
+            continue;
+        bench_stop(b);
+        virtual_plug(b->slot);
+        bench_start(b);
+        bench_works(b);
+    }
+    bench_free(b);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(int argc, char *argv[])
@@ -69,6 +166,10 @@ int main(int argc, char *argv[])
         TEST(a_sign_of_life_each_10_s_that_asks_for_much),
         TEST(one_sign_of_life_at_the_start),
         TEST(no_sign_of_life),
+        TEST(initialize_is_silent_for_40_s),
+        TEST(an_answer_to_a_waiting_time_extension_is_lost),
+        TEST(a_card_is_mute_for_5_s_and_comes_back),
+        TEST(the_key_is_replugged_20_times_while_it_is_used),
     };
     bench_choose(argc, argv);
     return cmocka_run_group_tests_name("survival", tests, NULL, NULL);

@@ -2,11 +2,6 @@
 # shellcheck shell=bash disable=SC2154
 # card.sh - what any PC/SC client does with the key named "key", of any model. To be sourced by bash after story.sh.
 
-# described NAME: a value in the model's file in readers/; nothing if it has none.
-described() {
-    sed -nE "s/^$1 = \"?([^\"#]*[^\"# ]).*/\1/p" "$here/../../readers/$model.toml"
-}
-
 # alone COMMAND...: without gpg, whose scdaemon holds the card.
 alone() {
     stop_gpg && "$@"

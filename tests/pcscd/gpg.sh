@@ -76,3 +76,26 @@ imports() {
     cat "$status" >>"$work/gpg.log"
     equal "$(gpg --batch --with-colons --list-secret-keys | awk -F: '$1 ~ /^s[es][cb]/ && $15 ~ /^D276/' | wc -l)" 2
 }
+
+# is_at_work_on_one_command: for a second, which without a touch is longer than any takes here.
+is_at_work_on_one_command() {
+    local before
+    before=$(tell key apdus) && [ "$(tell key busy)" = "ok busy" ] && sleep 1 &&
+        [ "$(tell key busy)" = "ok busy" ] && equal "$(tell key apdus)" "$before"
+}
+
+# signs_when_touched: a signature that the card keeps waiting until the touch.
+signs_when_touched() {
+    signs &
+    local signing=$!
+    wait_until 10 is_at_work_on_one_command || {
+        echo "it did not wait for the touch"
+        return 1
+    }
+    tell key touch && wait "$signing"
+}
+
+# The card gets hashes for PINs from now on; it can be set up while there are no keys.
+sets_up_kdf() {
+    card_edit admin kdf-setup && gpg --batch --card-status | grep 'KDF setting.*on'
+}

@@ -58,6 +58,8 @@ check "it has a card" wait_until 10 cards_present 1
 check "it serves" serves
 check "pcscd ends" stop_pcscd
 
+check_keys
+others_send[key]=scdaemon
 check "scdaemon's own driver takes the key" scdaemon_takes_the_key
 check "pcscd starts" start_pcscd
 check "the reader is there without a card" is_without_card

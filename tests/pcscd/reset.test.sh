@@ -5,24 +5,25 @@
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
 
-# A client that stays connected and takes its steps from this shell.
+# connect N: a client that stays connected and takes its steps from this shell.
+declare -A steps=()
 connect() {
-    mkfifo "$work/steps" && touch "$work/other" || return
-    "$apdu" --keep-going - <"$work/steps" >>"$work/other" &
-    exec 9>"$work/steps" && wait_until 60 line_after 0
+    mkfifo "$work/steps-$1" && touch "$work/client-$1" || return
+    "$apdu" --keep-going - <"$work/steps-$1" >>"$work/client-$1" &
+    exec {fd}>"$work/steps-$1" && steps[$1]=$fd && wait_until 60 line_after "$1" 0
 }
 
-# other CODE STEP: what the connected client gets.
-other() {
+# client N CODE STEP: what this client gets.
+client() {
     local before
-    before=$(wc -l <"$work/other")
-    echo "$2" >&9
-    wait_until 60 line_after "$before" || return
-    tail -n 1 "$work/other" | grep -E " $1 $2 "
+    before=$(wc -l <"$work/client-$1")
+    echo "$3" >&"${steps[$1]}"
+    wait_until 60 line_after "$1" "$before" || return
+    tail -n 1 "$work/client-$1" | grep -E " $2 $3 "
 }
 
 line_after() {
-    [ "$(wc -l <"$work/other")" -gt "$1" ]
+    [ "$(wc -l <"$work/client-$1")" -gt "$2" ]
 }
 
 fails() {
@@ -34,17 +35,21 @@ fails() {
 check "a key is there" start_key key
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1
-check "a program connects" connect
-check "selects the application" other SCARD_S_SUCCESS "$select"
-check "and verifies its PIN" other SCARD_S_SUCCESS "$verify_user"
+for program in 1 2 3; do
+    check "program $program connects" connect $program
+    check "and selects the application" client $program SCARD_S_SUCCESS "$select"
+done
+check "program 1 verifies its PIN" client 1 SCARD_S_SUCCESS "$verify_user"
 check "all that the card says is garbled from now on" tell key corrupt edc 1000
 check "another program's command fails" fails
 check "the line is good again" tell key corrupt edc 0
 check "the card is there again" wait_until 20 cards_present 1
-check "the first program is told" other 'SCARD_W_(REMOVED|RESET)_CARD' "$get_aid"
+for program in 1 2 3; do
+    check "program $program is told" client $program 'SCARD_W_(REMOVED|RESET)_CARD' "$get_aid"
+done
 check "the driver says why" logged 'the card has to be reset to be usable again; programs must verify the PIN anew'
 check "a new connection works" serves
 check "each command was executed once, in order" once_and_in_order key 3
-exec 9>&-
+for fd in "${steps[@]}"; do exec {fd}>&-; done
 check "pcscd ends" stop_pcscd
 summary

@@ -144,6 +144,25 @@ static void a_part_of_a_wait_never_outlasts_the_whole(void **state)
     assert_int_equal(vigil_deadline_ms(&late), 11 * S);
 }
 
+static void a_part_of_a_wait_may_have_its_own_silence_and_total(void **state)
+{
+    (void)state;
+    const struct vigil whole = vigil_begin(&patience_defaults, PATIENCE_POWER, 0);
+    struct vigil part = vigil_part(&whole, patience_defaults.of[PATIENCE_STATUS], 3 * S);
+    assert_int_equal(vigil_deadline_ms(&part), 5 * S);
+    vigil_renew(&part, 5 * S - 1);
+    assert_int_equal(vigil_deadline_ms(&part), 7 * S - 1);
+    vigil_renew(&part, 7 * S);
+    assert_int_equal(vigil_deadline_ms(&part), 8 * S);
+    part = vigil_part(&whole, patience_defaults.of[PATIENCE_STATUS], 9 * S);
+    assert_int_equal(vigil_deadline_ms(&part), 10 * S);
+    vigil_renew(&part, 10 * S - 1); /* it would prolong the whole as well */
+    assert_int_equal(vigil_deadline_ms(&part), 11 * S - 1);
+    part = vigil_part(&whole, (struct patience){ 30 * S, UINT32_MAX }, 1 * S);
+    vigil_renew(&part, 59 * S);
+    assert_int_equal(vigil_deadline_ms(&part), 60 * S);
+}
+
 /* ---- the environment ---- */
 
 static void entries_of_the_environment_are_applied(void **state)
@@ -208,6 +227,7 @@ int main(void)
         TEST(what_the_protocol_allows_counts_when_it_is_longer),
         TEST(a_multiplier_gives_an_ordinary_command_60_s_at_most),
         TEST(a_part_of_a_wait_never_outlasts_the_whole),
+        TEST(a_part_of_a_wait_may_have_its_own_silence_and_total),
         TEST(entries_of_the_environment_are_applied),
         TEST(a_total_below_the_silence_is_raised_to_it),
         TEST(a_mistake_changes_nothing_and_is_pointed_at),

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A mistake in a reader file is an error that names file and key, and what is generated cannot go wrong later."""
+import importlib.util
+import json
 import plistlib
 import re
 import subprocess
@@ -14,6 +16,9 @@ TOP = Path(__file__).resolve().parents[2]
 GENERATE = TOP / "readers/generate.py"
 READERS = sorted((TOP / "readers").glob("*.toml"))
 GOOD = (TOP / "readers/nitrokey-pro-2.toml").read_text(encoding="utf-8")
+SPEC = importlib.util.spec_from_file_location("generate", GENERATE)
+generate = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(generate)
 
 
 def run(*arguments):
@@ -39,14 +44,42 @@ class Directory(unittest.TestCase):
         return path
 
 
+def places(value, place=()):
+    """Where there are values and tables in what a TOML file says."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield place + (key,)
+        yield from places(part, place + (key,))
+
+
+def toml(value, place=None, other=None):
+    """As TOML, with another value at one place; None: with nothing there."""
+    def inline(part, here):
+        if here == place:
+            return inline(other, None)
+        if isinstance(part, (dict, list)):
+            items = part.items() if isinstance(part, dict) else enumerate(part)
+            kept = [(key, inline(v, None if here is None else here + (key,))) for key, v in items
+                    if other is not None or here is None or here + (key,) != place]
+            if isinstance(part, dict):
+                return "{" + ", ".join(f'"{key}" = {text}' for key, text in kept) + "}"
+            return "[" + ", ".join(text for _, text in kept) + "]"
+        return json.dumps(part)
+    return "\n".join(f"{key} = {inline(part, (key,))}" for key, part in value.items()
+                     if other is not None or (key,) != place)
+
+
 class Mistakes(Directory):
     def refused(self, key, text):
-        path = self.reader(text)
-        result = run("check", path)
-        self.assertNotEqual(result.returncode, 0, f"accepted: {key}")
-        self.assertIn("some-key.toml", result.stderr)
-        self.assertIn(key, result.stderr)
-        self.assertNotIn("Traceback", result.stderr)
+        with self.assertRaises(generate.Mistake, msg=f"accepted: {key}") as refusal:
+            generate.load_all([self.reader(text)])
+        self.assertIn("some-key.toml: ", str(refusal.exception))
+        self.assertIn(key, str(refusal.exception))
+
+    def test_a_mistake_is_told_and_nothing_else(self):
+        result = run("check", self.reader(self.changed(r"^name *=.*\n", "")))
+        self.assertNotEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"^error: .*some-key.toml: name: is missing\n$")
 
     def changed(self, pattern, replacement):
         text, count = re.subn(pattern, lambda _: replacement, GOOD, count=1, flags=re.MULTILINE)
@@ -72,6 +105,7 @@ class Mistakes(Directory):
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = -1"))
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", 'vendor_id = "20a0"'))
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = true"))
+        self.refused("max_power_ma", self.changed(r"^max_power_ma.*$", "max_power_ma = 99"))
         self.refused("abort_from", GOOD + "\nabort_from = 0x12345\n")
         self.refused("set_configuration", GOOD + "\nset_configuration = 1\n")
         self.refused("keeps_pin_over_reset", GOOD + "\nkeeps_pin_over_reset = 1\n")
@@ -80,7 +114,7 @@ class Mistakes(Directory):
         self.refused("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 31"))
 
     def test_text_cannot_break_out_of_what_is_generated(self):
-        for bad in ("a<b", "a&b", "Schlüssel", "", 'x\\"y', "a\\nb"):
+        for bad in ("a<b", "a&b", "Schlüssel", "", 'x\\"y', "a\\nb", "a\\u0000"):
             self.refused("name", self.changed(r'^name *= *"[^"]*"', f'name = "{bad}"'))
 
     def test_bytes_are_hexadecimal_and_of_the_right_number(self):
@@ -88,6 +122,23 @@ class Mistakes(Directory):
         self.refused("atr", self.changed(r"^atr.*$", 'atr = "3B ZZ"'))
         self.refused("atr", self.changed(r"^atr.*$", 'atr = "' + "3B" * 34 + '"'))
         self.refused("mute_answer", self.changed(r"^mute_answer.*$", 'mute_answer = "A5 A5 A5 A5 A5"'))
+
+    def test_an_atr_is_as_long_as_it_says(self):
+        self.refused("atr", self.changed(r"^atr.*$", 'atr = "36 21"'))
+        self.refused("atr", self.changed(" 90 00 1C", " 90 00"))
+        self.refused("atr", self.changed(" 90 00 1C", " 90 00 1C 1C"))
+        self.refused("atr", self.changed("3B DA", "3B DB"))
+
+    def test_endpoints_have_an_address_of_their_own(self):
+        for address in ("0x00", "0x80", "0x12", "0x100", "0x81", "0x84"):
+            self.refused("address", self.changed("address = 0x02", f"address = {address}"))
+
+    def test_interfaces_have_a_number_of_their_own(self):
+        self.refused("interface.number", self.changed(r"^number = 1$", "number = 0"))
+
+    def test_other_class_descriptors_are_whole(self):
+        for extra in ("09 21 10 01", "0A 21 10 01 00 01 22 2A 00", "00", "01"):
+            self.refused("interface.extra", self.changed(r'^extra = "09.*$', f'extra = "{extra}"'))
 
     def test_the_class_descriptor_is_one(self):
         self.refused("extra", self.changed("^36 21 10 01", "36 22 10 01"))
@@ -101,6 +152,8 @@ class Mistakes(Directory):
 
     def test_firmware_and_speed_are_words_that_are_known(self):
         self.refused("firmware", self.changed(r"^firmware.*$", 'firmware = "windows"'))
+        self.refused("firmware", self.changed(r"^firmware.*$", 'firmware = "gnuk"')) # which takes short APDUs
+        self.refused("firmware", self.changed(r"^firmware.*$", 'firmware = "storage"')) # which has a disk
         self.refused("speed", 'speed = "super"\n' + GOOD)
 
     def test_a_packet_at_full_speed_has_at_most_64_bytes(self):
@@ -127,6 +180,32 @@ class Mistakes(Directory):
 
     def test_what_is_no_toml_is_said_to_be_so(self):
         self.refused("line", GOOD + "\nthis is no TOML\n")
+        path = self.directory / "some-key.toml"
+        path.write_bytes(GOOD.encode("utf-16"))
+        result = run("check", path)
+        self.assertIn("some-key.toml", result.stderr)
+        self.assertNotIn("Traceback", result.stderr)
+
+    def test_whatever_stands_for_a_value_is_accepted_or_refused_by_name(self):
+        """Each value of a file in turn, and each table, is replaced by values of all kinds, or left out."""
+        for name in ("nitrokey-3", "nitrokey-storage-hs-48"):
+            whole = tomllib.loads((TOP / f"readers/{name}.toml").read_text(encoding="utf-8"))
+            for place in places(whole):
+                for value in (True, -1, 1.5, "", 'é"', [1], {"4": 1}, None):
+                    self.replaced(whole, place, value)
+
+    def replaced(self, whole, place, value):
+        path = self.reader(toml(whole, place, value))
+        try:
+            generate.identities([generate.load(path)])
+        except generate.Mistake as mistake:
+            self.assertIn("some-key.toml: ", str(mistake))
+            key = next(step for step in reversed(place) if isinstance(step, str))
+            self.assertRegex(str(mistake), rf"\b{key}\b|interface: exactly one|interface.string: ", (place, value))
+
+    def test_the_name_of_a_file_is_the_name_of_its_key(self):
+        result = run("check", self.reader(GOOD, "Some Key.toml"))
+        self.assertIn("Some Key.toml: the name of the file", result.stderr)
 
     def test_generations_of_one_product_agree_on_what_pcscd_and_the_driver_see(self):
         first = self.reader(GOOD, "first.toml")
@@ -228,6 +307,7 @@ class Readme(Directory):
         result = self.check(text)
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("README.md: the table of models is missing or stale", result.stderr)
+        self.assertIn("generate.py readme", result.stderr) # what to do
 
     def test_the_table_is_found_wherever_it_stands(self):
         for text in (self.table, f"# Title\n\n{self.table}\n## More\n", f"Text\n\n{self.table}"):
@@ -240,6 +320,23 @@ class Readme(Directory):
         self.refused(self.table.replace("Nitrokey Pro 2", "Nitrokey Pro 3"))
         self.refused(self.table + "| a key that is gone | 20a0:0001 | all APDUs |\n")
         self.refused("a line that belongs to it\n" + self.table)
+
+    def test_the_readme_of_this_tree_has_it(self):
+        result = run("check", "--readme", TOP / "README.md")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_it_is_renewed_in_its_place(self):
+        stale = self.table.replace("Nitrokey Pro 2", "Nitrokey Pro 3") + "| a key that is gone | 20a0:0001 | all |\n"
+        self.readme.write_text(f"# Title\n\n{stale}\n## More\n", encoding="utf-8")
+        self.assertEqual(run("readme", self.readme, *READERS).returncode, 0)
+        self.assertEqual(self.readme.read_text(encoding="utf-8"), f"# Title\n\n{self.table}\n## More\n")
+
+    def test_where_there_is_none_nothing_is_renewed(self):
+        for text in ("# Title\n", f"{self.table}\n{self.table}"):
+            self.readme.write_text(text, encoding="utf-8")
+            result = run("readme", self.readme, *READERS)
+            self.assertIn("README.md: there is no table", result.stderr)
+            self.assertEqual(self.readme.read_text(encoding="utf-8"), text)
 
     def test_there_is_one_line_for_each_product(self):
         lines = self.table.splitlines()[2:]
@@ -257,19 +354,43 @@ class Names(unittest.TestCase):
     def test_each_product_has_the_name_that_users_know_from_libccid(self):
         names = {(r["device"]["vendor_id"], r["device"]["product_id"]): r["name"]
                  for r in (tomllib.loads(path.read_text(encoding="utf-8")) for path in READERS)}
-        self.assertEqual(names, {
+        known = {
             (0x20a0, 0x4107): "German Privacy Foundation Crypto Stick v1.2", (0x20a0, 0x4108): "Nitrokey Nitrokey Pro",
             (0x20a0, 0x4109): "Nitrokey Nitrokey Storage", (0x20a0, 0x4211): "Nitrokey Nitrokey Start",
             (0x20a0, 0x4230): "Nitrokey Nitrokey HSM", (0x20a0, 0x42b2): "Nitrokey Nitrokey 3",
             (0x20a0, 0x42f3): "Nitrokey Nitrokey Passkey", (0x316d, 0x4c4b): "Purism, SPC Librem Key",
             (0x234b, 0x0000): "Free Software Initiative of Japan Gnuk",
-            (0x1209, 0x2440): "GnuPG e.V. Gnuk"})  # which libccid does not know
+            (0x1209, 0x2440): "GnuPG e.V. Gnuk"}  # which libccid does not know
+        self.assertEqual({usb_id: names.get(usb_id) for usb_id in known}, known)
+
+    def test_nothing_in_the_driver_is_named_after_a_vendor_or_a_model(self):
+        """Models are data: what a key does otherwise has a name of its own."""
+        readers = [tomllib.loads(path.read_text(encoding="utf-8")) for path in READERS]
+        words = {word for r in readers for word in re.findall("[A-Z][A-Za-z]+", r["model"])}
+        words -= {"Nitrokey", "Key", "Token", "USB"} # the project's own name, and words of everybody
+        ids = {f"{r['device'][key]:04x}" for r in readers for key in ("vendor_id", "product_id")} - {"0000"}
+        # Commands are named by who defined them: the SmartCard-HSM is a card's application.
+        names = re.compile(rf"(?<!SmartCard-)\b({'|'.join(words)})\b|gnuk|nk3|librem|(?i:{'|'.join(ids)})")
+        for path in sorted((TOP / "src").rglob("*.[ch]")):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                self.assertIsNone(names.search(line), f"{path.name}:{number}: {line.strip()}")
 
 
 class Tables(Directory):
     def test_the_same_files_give_the_same_text(self):
         for kind in ("models", "identities", "table"):
             self.assertEqual(self.generated(kind), self.generated(kind, readers=READERS[::-1]))
+
+    def test_the_files_are_those_beside_the_program_unless_others_are_named(self):
+        for kind in ("models", "identities", "table"):
+            self.assertEqual(self.generated(kind), self.generated(kind, readers=[]))
+
+    def test_names_are_told_by_level(self):
+        tpdu, apdu = (run("list", f"--level={level}").stdout.split() for level in ("tpdu", "apdu"))
+        self.assertEqual(sorted(tpdu + apdu), sorted(path.stem for path in READERS))
+        self.assertEqual(sorted(run("list").stdout.split()), sorted(path.stem for path in READERS))
+        self.assertIn("nitrokey-pro-2", tpdu)
+        self.assertIn("nitrokey-start-rtm13", apdu)
 
     def test_the_driver_is_told_its_quirks(self):
         text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\n"

@@ -112,20 +112,25 @@ static bool to_raw(const uint8_t *der, size_t der_length, size_t half, uint8_t *
     return ok;
 }
 
+bool card_ecc_sign_der(EVP_PKEY *key, struct tlv_view digest, uint8_t *output, size_t *length)
+{
+    *length = CARD_ECC_DER_MAX;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    const bool ok = ctx && EVP_PKEY_sign_init(ctx) > 0 &&
+                    EVP_PKEY_sign(ctx, output, length, digest.bytes, digest.length) > 0;
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
 bool card_ecc_sign(EVP_PKEY *key, struct tlv_view input, uint8_t *output, size_t *length)
 {
-    uint8_t der[160];
-    size_t der_length = sizeof der;
+    uint8_t der[CARD_ECC_DER_MAX];
+    size_t der_length;
     const size_t half = ((size_t)EVP_PKEY_get_bits(key) + 7) / 8;
     if (!EVP_PKEY_is_a(key, "EC"))
         return sign_message(key, input, output, length);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
-    const bool ok = ctx && EVP_PKEY_sign_init(ctx) > 0 &&
-                    EVP_PKEY_sign(ctx, der, &der_length, input.bytes, input.length) > 0 &&
-                    to_raw(der, der_length, half, output);
-    EVP_PKEY_CTX_free(ctx);
     *length = 2 * half;
-    return ok;
+    return card_ecc_sign_der(key, input, der, &der_length) && to_raw(der, der_length, half, output);
 }
 
 /* NULL: no point on the curve of the key. */
@@ -150,4 +155,24 @@ bool card_ecc_agree(EVP_PKEY *key, struct tlv_view point, uint8_t *output, size_
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(other);
     return ok;
+}
+
+bool card_ecc_agree_point(EVP_PKEY *key, struct tlv_view point, uint8_t *output, size_t *length)
+{
+    char name[32];
+    size_t name_length;
+    BIGNUM *number = NULL;
+    if (!EVP_PKEY_get_group_name(key, name, sizeof name, &name_length) ||
+        !EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &number))
+        return false;
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(OBJ_txt2nid(name));
+    EC_POINT *shared = group ? EC_POINT_new(group) : NULL;
+    *length = 0;
+    if (shared && EC_POINT_oct2point(group, shared, point.bytes, point.length, NULL) &&
+        EC_POINT_mul(group, shared, NULL, shared, number, NULL) && !EC_POINT_is_at_infinity(group, shared))
+        *length = EC_POINT_point2oct(group, shared, POINT_CONVERSION_UNCOMPRESSED, output, CARD_ECC_BYTES_MAX, NULL);
+    EC_POINT_clear_free(shared);
+    EC_GROUP_free(group);
+    BN_clear_free(number);
+    return *length > 0;
 }

@@ -9,6 +9,7 @@
 #include "tlv.h"
 
 #define CARD_ECC_BYTES_MAX 133 /* a point on P-521 */
+#define CARD_ECC_DER_MAX 141   /* a signature by it */
 
 /* Public point 86: 04 x y, or what RFC 7748 and RFC 8032 call a public key (32 bytes, nothing before it). */
 void card_ecc_put_public(EVP_PKEY *key, struct tlv_writer *writer);
@@ -22,5 +23,11 @@ EVP_PKEY *card_ecc_generate(const struct card_curve *curve);
  * output has room for CARD_ECC_BYTES_MAX, here and below. */
 bool card_ecc_sign(EVP_PKEY *key, struct tlv_view input, uint8_t *output, size_t *length);
 
+/* Signs a digest by ECDSA, in the DER of RFC 3279 §2.2.3; output has room for CARD_ECC_DER_MAX. */
+bool card_ecc_sign_der(EVP_PKEY *key, struct tlv_view digest, uint8_t *output, size_t *length);
+
 /* ECDH with somebody's public point (before a point on X25519 may come 40): coordinate x of the shared point. */
 bool card_ecc_agree(EVP_PKEY *key, struct tlv_view point, uint8_t *output, size_t *length);
+
+/* The same for a key on a Weierstrass curve: the whole shared point, 04 x y. */
+bool card_ecc_agree_point(EVP_PKEY *key, struct tlv_view point, uint8_t *output, size_t *length);

@@ -20,6 +20,7 @@ void card_key_put_public(EVP_PKEY *key, struct tlv_writer *writer)
 
 struct card_job {
     enum card_job_kind kind;
+    card_operation *operation; /* NULL: what the kind says */
     EVP_PKEY *key;
     struct card_algorithm algorithm;
     uint8_t input[CARD_KEY_BYTES_MAX];
@@ -49,6 +50,8 @@ static bool use_private_key(struct card_job *job)
     const struct tlv_view input = { job->input, job->length };
     uint8_t *const output = job->result.output;
     size_t *const length = &job->result.length;
+    if (job->operation)
+        return job->operation(job->key, input, output, length);
     if (EVP_PKEY_is_a(job->key, "RSA"))
         return (job->kind == CARD_JOB_SIGN ? card_rsa_sign : card_rsa_decipher)(job->key, input, output, length);
     return (job->kind == CARD_JOB_SIGN ? card_ecc_sign : card_ecc_agree)(job->key, input, output, length);
@@ -83,6 +86,14 @@ struct card_job *card_job_new(enum card_job_kind kind, EVP_PKEY *key, const stru
         memcpy(job->input, input.bytes, input.length);
     if (key && EVP_PKEY_up_ref(key))
         job->key = key;
+    return job;
+}
+
+struct card_job *card_job_new_operation(card_operation *operation, EVP_PKEY *key, struct tlv_view input)
+{
+    struct card_job *job = card_job_new(CARD_JOB_SIGN, key, &(struct card_algorithm){ 0 }, input);
+    if (job)
+        job->operation = operation;
     return job;
 }
 

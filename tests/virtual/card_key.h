@@ -21,6 +21,9 @@ struct card_job; /* one operation */
  * more input than CARD_KEY_BYTES_MAX. */
 struct card_job *card_job_new(enum card_job_kind kind, EVP_PKEY *key, const struct card_algorithm *algorithm,
                               struct tlv_view input);
+/* The same for an operation with a private key that is none of these; its output has room for CARD_KEY_BYTES_MAX. */
+typedef bool card_operation(EVP_PKEY *key, struct tlv_view input, uint8_t *output, size_t *length);
+struct card_job *card_job_new_operation(card_operation *operation, EVP_PKEY *key, struct tlv_view input);
 /* Starts it; false: no thread to be had. */
 bool card_job_start(struct card_job *job);
 bool card_job_done(struct card_job *job);

@@ -3,6 +3,7 @@
 #include "card_rsa.h"
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
@@ -83,6 +84,60 @@ EVP_PKEY *card_rsa_import(struct tlv_view e, struct tlv_view p, struct tlv_view 
     return key;
 }
 
+/* A prime factor of n: the square root of 1 that is neither 1 nor -1 and is found on the way from g to g^(ed-1) = 1. */
+static bool try_factor(const BIGNUM *n, const BIGNUM *odd, int twos, BIGNUM *factor, BN_CTX *ctx)
+{
+    BIGNUM *root = BN_new(), *square = BN_new();
+    bool found = false, ok = root && square && BN_rand_range(root, n) && BN_mod_exp(root, root, odd, n, ctx);
+    for (int i = 0; ok && !found && i < twos && !BN_is_one(root); i++) {
+        ok = BN_mod_sqr(square, root, n, ctx);
+        found = ok && BN_is_one(square) && BN_sub_word(root, 1) && BN_gcd(factor, root, n, ctx) && !BN_is_one(factor) &&
+                BN_cmp(factor, n) != 0;
+        ok = ok && BN_copy(root, square);
+    }
+    BN_clear_free(root);
+    BN_clear_free(square);
+    return found;
+}
+
+static bool find_factor(const BIGNUM *n, const BIGNUM *e, const BIGNUM *d, BIGNUM *factor, BN_CTX *ctx)
+{
+    BIGNUM *odd = BN_new();
+    int twos = 0;
+    bool found = false;
+    if (odd && BN_mul(odd, e, d, ctx) && BN_sub_word(odd, 1) && !BN_is_zero(odd)) {
+        while (!BN_is_bit_set(odd, twos))
+            twos++;
+        if (BN_rshift(odd, odd, twos))
+            for (int i = 0; !found && i < 100; i++) /* each one fails with a chance of one half at most */
+                found = try_factor(n, odd, twos, factor, ctx);
+    }
+    BN_clear_free(odd);
+    return found;
+}
+
+EVP_PKEY *card_rsa_import_private(struct tlv_view n, struct tlv_view e, struct tlv_view d)
+{
+    uint8_t p_bytes[CARD_RSA_BYTES_MAX], q_bytes[CARD_RSA_BYTES_MAX];
+    EVP_PKEY *key = NULL;
+    BN_CTX *ctx = BN_CTX_new();
+    BIGNUM *modulus = BN_bin2bn(n.bytes, (int)n.length, NULL), *exponent = BN_bin2bn(e.bytes, (int)e.length, NULL);
+    BIGNUM *secret = BN_bin2bn(d.bytes, (int)d.length, NULL), *p = BN_new(), *q = BN_new();
+    if (n.length <= CARD_RSA_BYTES_MAX && ctx && modulus && exponent && secret && p && q && BN_is_odd(modulus) &&
+        find_factor(modulus, exponent, secret, p, ctx) && BN_div(q, NULL, modulus, p, ctx)) {
+        const struct tlv_view first = { p_bytes, (size_t)BN_bn2bin(p, p_bytes) };
+        const struct tlv_view second = { q_bytes, (size_t)BN_bn2bin(q, q_bytes) };
+        key = card_rsa_import(e, first, second, (unsigned)BN_num_bits(modulus));
+    }
+    BIGNUM *const all[] = { modulus, exponent, secret, p, q };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        BN_clear_free(all[i]);
+    BN_CTX_free(ctx);
+    OPENSSL_cleanse(p_bytes, sizeof p_bytes);
+    OPENSSL_cleanse(q_bytes, sizeof q_bytes);
+    return key;
+}
+
 EVP_PKEY *card_rsa_generate(unsigned bits, int (*go_on)(EVP_PKEY_CTX *ctx), void *context)
 {
     EVP_PKEY *key = NULL;
@@ -114,6 +169,42 @@ bool card_rsa_decipher(EVP_PKEY *key, struct tlv_view cryptogram, uint8_t *outpu
     const bool ok = ctx && EVP_PKEY_decrypt_init(ctx) > 0 &&
                     EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) > 0 &&
                     EVP_PKEY_decrypt(ctx, output, length, cryptogram.bytes, cryptogram.length) > 0;
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
+bool card_rsa_raw(EVP_PKEY *key, struct tlv_view number, uint8_t *output, size_t *length)
+{
+    *length = CARD_RSA_BYTES_MAX;
+    EVP_PKEY_CTX *ctx = number.length == (size_t)EVP_PKEY_get_size(key) ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+    const bool ok = ctx && EVP_PKEY_decrypt_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) > 0 &&
+                    EVP_PKEY_decrypt(ctx, output, length, number.bytes, number.length) > 0;
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
+static const EVP_MD *hash_of(size_t digest_length)
+{
+    switch (digest_length) {
+    case 20: return EVP_sha1();
+    case 28: return EVP_sha224();
+    case 32: return EVP_sha256();
+    case 48: return EVP_sha384();
+    case 64: return EVP_sha512();
+    default: return NULL;
+    }
+}
+
+bool card_rsa_sign_pss(EVP_PKEY *key, struct tlv_view digest, uint8_t *output, size_t *length)
+{
+    const EVP_MD *const hash = hash_of(digest.length);
+    *length = CARD_RSA_BYTES_MAX;
+    EVP_PKEY_CTX *ctx = hash ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+    const bool ok = ctx && EVP_PKEY_sign_init(ctx) > 0 &&
+                    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+                    EVP_PKEY_CTX_set_signature_md(ctx, hash) > 0 &&
+                    EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0 &&
+                    EVP_PKEY_sign(ctx, output, length, digest.bytes, digest.length) > 0;
     EVP_PKEY_CTX_free(ctx);
     return ok;
 }

@@ -82,6 +82,16 @@ static bool generate(const struct control_target *target, int count, char *const
     return true;
 }
 
+static bool reset(const struct control_target *target, int count, char *const words[], struct reply *reply)
+{
+    struct icc_timing timing;
+    (void)count, (void)reply;
+    if (!timing_parse(words[0], &timing))
+        return false;
+    icc_set_reset(target->icc, &timing);
+    return true;
+}
+
 static bool mute(const struct control_target *target, int count, char *const words[], struct reply *reply)
 {
     bool on;
@@ -255,6 +265,7 @@ static const struct {
     command *run;
 } COMMANDS[] = {
     { "plug", 0, 0, plug },           { "unplug", 0, 0, unplug },       { "generate", 1, GENERATIONS_MAX, generate },
+    { "reset", 1, 1, reset },
     { "mute", 1, 1, mute },           { "corrupt", 2, 2, corrupt },     { "mishear", 1, 1, mishear },
     { "ask-ifs", 1, 1, ask_ifs },     { "ask-abort", 0, 0, ask_abort }, { "lie-about-wtx", 1, 1, lie_about_wtx },
     { "freeze", 1, 1, freeze },       { "stall", 1, 1, stall },         { "answer", 2, 2, spoil_answers },

@@ -149,6 +149,11 @@ void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t c
     (void)icc, (void)timing, (void)count;
 }
 
+void icc_set_reset(struct icc *icc, const struct icc_timing *timing)
+{
+    (void)icc, (void)timing;
+}
+
 void icc_corrupt(struct icc *icc, enum icc_corruption how, unsigned times)
 {
     (void)icc, (void)how, (void)times;

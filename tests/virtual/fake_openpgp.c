@@ -1,73 +1,66 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fake_openpgp.c - an application that does what the command itself says; linked instead of openpgp.c. */
+/* fake_openpgp.c - an application that does what the command itself says; linked instead of application.c. */
 #include "fake_openpgp.h"
 #include <stdlib.h>
 #include <string.h>
-#include "openpgp_profile.h"
 
-struct openpgp {
+struct card {
     size_t answer_len;
 };
 
 struct fake_openpgp fake_openpgp;
 
-const struct openpgp_profile openpgp_card_3_4;
-
-struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp_profile *profile)
+static void reset(void *context)
 {
-    (void)state_path, (void)profile;
-    fake_openpgp = (struct fake_openpgp){ 0 };
-    return calloc(1, sizeof(struct openpgp));
-}
-
-void openpgp_free(struct openpgp *card)
-{
-    free(card);
-}
-
-void openpgp_reset(struct openpgp *card)
-{
+    struct card *const card = context;
     card->answer_len = 0;
     fake_openpgp.resets++;
 }
 
-enum openpgp_effort openpgp_begin(struct openpgp *card, const uint8_t *command, size_t length)
+static enum application_effort begin(void *context, const uint8_t *command, size_t length)
 {
+    struct card *const card = context;
     fake_openpgp.begun++;
     fake_openpgp.command_len = length;
     memcpy(fake_openpgp.command, command, length);
     card->answer_len = length >= 4 ? (size_t)(command[2] << 8 | command[3]) : 0;
-    if (length < 4 || (command[1] != 0x47 && command[1] != 0x2a))
-        return OPENPGP_QUICK;
-    return command[1] == 0x47 ? OPENPGP_GENERATE : OPENPGP_PRIVATE_KEY;
+    switch (length < 4 ? 0x00 : command[0] << 8 | command[1]) {
+    case 0x002a: return EFFORT_PRIVATE_KEY;
+    case 0x0044:
+    case 0x00e6:
+    case 0x8050: return EFFORT_RESET;
+    case 0x0047: return EFFORT_GENERATE;
+    default: return EFFORT_QUICK;
+    }
 }
 
-bool openpgp_waits_for_touch(const struct openpgp *card)
+static bool waits_for_touch(const void *card)
 {
     (void)card;
     return fake_openpgp.untouched;
 }
 
-void openpgp_touch(struct openpgp *card)
+static void touch(void *card)
 {
     (void)card;
     fake_openpgp.untouched = false;
 }
 
-void openpgp_touch_timeout(struct openpgp *card)
+static void touch_timeout(void *card)
 {
-    openpgp_touch(card);
+    touch(card);
     fake_openpgp.untouched_long++;
 }
 
-bool openpgp_done(struct openpgp *card)
+static bool done(void *card)
 {
     (void)card;
     return !fake_openpgp.computing;
 }
 
-size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity)
+static size_t finish(void *context, uint8_t *answer, size_t capacity)
 {
+    struct card *const card = context;
     if (fake_openpgp.computing)
         fake_openpgp.waited++;
     if (card->answer_len + 2 > capacity)
@@ -79,8 +72,20 @@ size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity)
     return card->answer_len + 2;
 }
 
-struct openpgp_tries openpgp_tries(const struct openpgp *card)
+static struct application_tries tries(const void *card)
 {
     (void)card;
-    return (struct openpgp_tries){ .pw1 = 3, .rc = 1, .pw3 = 2 };
+    return (struct application_tries){ .pw1 = 3, .rc = 1, .pw3 = 2 };
+}
+
+static const struct application_class CLASS = {
+    .free = free, .reset = reset, .begin = begin, .waits_for_touch = waits_for_touch, .touch = touch,
+    .touch_timeout = touch_timeout, .done = done, .finish = finish, .tries = tries,
+};
+
+struct application application_new(const char *name, const char *state_path)
+{
+    (void)name, (void)state_path;
+    fake_openpgp = (struct fake_openpgp){ 0 };
+    return (struct application){ &CLASS, calloc(1, sizeof(struct card)) };
 }

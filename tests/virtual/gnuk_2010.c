@@ -12,7 +12,7 @@
 #include "gnuk_2010.h"
 #include <stdlib.h>
 #include <string.h>
-#include "openpgp.h"
+#include "application.h"
 
 #define HEADER 10
 #define PACKET 64
@@ -32,9 +32,9 @@ struct gnuk_2010 {
     enum state state;
     int64_t extension_us;
     uint8_t sequence; /* of the message that was heard last */
-    uint8_t command[OPENPGP_COMMAND_MAX];
+    uint8_t command[APPLICATION_COMMAND_MAX];
     size_t command_length;
-    uint8_t answer[OPENPGP_ANSWER_MAX];
+    uint8_t answer[APPLICATION_ANSWER_MAX];
     size_t answer_length, answer_sent;
     uint8_t packet[PACKET];
     size_t packet_length;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * icc.c - the smart card inside a virtual key: line, clock and scripted time around T=1 (t1_card.h) and the
- * application (openpgp.h).
+ * application (application.h).
  *
  * A chip has one thing to do at a time. While it computes it does not listen: what the reader sends is lost. It speaks
  * when its answer, or an S(WTX request) of the script, is due; the block stays on offer until the reader takes it or
@@ -16,8 +16,7 @@
 #include <string.h>
 #include <openssl/crypto.h>
 #include "apdu_log.h"
-#include "openpgp.h"
-#include "openpgp_profile.h"
+#include "application.h"
 #include "t1_card.h"
 
 #define GENERATE_MAX 8
@@ -26,10 +25,10 @@
 struct icc {
     uint8_t atr[33];
     size_t atr_len;
-    struct icc_timing generate[GENERATE_MAX], sign, other;
+    struct icc_timing generate[GENERATE_MAX], sign, reset, other;
     size_t generate_count, generated;
     bool real_time, powered, mute;
-    struct openpgp *application;
+    struct application application;
     struct t1_card t1;
     struct apdu_log *log;
     size_t resets, blocks;
@@ -39,9 +38,9 @@ struct icc {
     bool busy, nobodys, whole; /* whole: the answer goes to icc_take_answer(), not to T=1 */
     unsigned wtx_asked;
     int64_t begun_us, look_us, wtx_us; /* look_us: when the work may be done; wtx_us: the next S(WTX request) */
-    uint8_t command[OPENPGP_COMMAND_MAX];
+    uint8_t command[APPLICATION_COMMAND_MAX];
     size_t command_len;
-    uint8_t answer[OPENPGP_ANSWER_MAX]; /* of a whole APDU */
+    uint8_t answer[APPLICATION_ANSWER_MAX]; /* of a whole APDU */
     size_t answer_len;
     /* a block is on offer */
     bool speaking;
@@ -65,15 +64,18 @@ struct icc *icc_new(const struct icc_options *options)
     memcpy(icc->atr, options->atr, icc->atr_len);
     icc_set_generate(icc, options->generate, options->generate_count);
     icc->sign = options->sign;
+    icc->reset = options->reset;
     icc->other = options->other;
     icc->real_time = options->real_time;
-    const struct openpgp_profile *const profile = options->profile ? options->profile : &openpgp_card_3_4;
-    icc->application = openpgp_new_profile(options->state_path, profile);
-    icc->log = icc->application ? apdu_log_new(options->log_path) : NULL;
+    icc->application = application_new(options->application ? options->application : "openpgp-card-3.4",
+                                       options->state_path);
+    icc->log = icc->application.card ? apdu_log_new(options->log_path) : NULL;
     if (!icc->log) {
         icc_free(icc);
         return NULL;
     }
+    if (icc->reset.work_us == 0)
+        icc->reset.work_us = icc->application.class->reset_us;
     t1_card_reset(&icc->t1);
     return icc;
 }
@@ -82,7 +84,8 @@ void icc_free(struct icc *icc)
 {
     if (!icc)
         return;
-    openpgp_free(icc->application);
+    if (icc->application.card)
+        icc->application.class->free(icc->application.card);
     apdu_log_free(icc->log);
     OPENSSL_cleanse(icc, sizeof *icc);
     free(icc);
@@ -90,15 +93,29 @@ void icc_free(struct icc *icc)
 
 /* ---- a command ---- */
 
-static const struct icc_timing *timing(struct icc *icc, enum openpgp_effort effort)
+static const struct icc_timing *generation(struct icc *icc)
 {
-    if (effort == OPENPGP_PRIVATE_KEY)
-        return &icc->sign;
-    if (effort == OPENPGP_QUICK || icc->generate_count == 0)
+    if (icc->generate_count == 0)
         return &icc->other;
     const size_t n = icc->generated < icc->generate_count ? icc->generated : icc->generate_count - 1;
     icc->generated++;
     return &icc->generate[n];
+}
+
+static const struct icc_timing *timing(struct icc *icc, enum application_effort effort)
+{
+    switch (effort) {
+    case EFFORT_QUICK: return &icc->other;
+    case EFFORT_PRIVATE_KEY: return &icc->sign;
+    case EFFORT_GENERATE: return generation(icc);
+    case EFFORT_RESET: return icc->reset.work_us > 0 ? &icc->reset : &icc->other;
+    }
+    return &icc->other;
+}
+
+static bool waits_for_touch(const struct icc *icc)
+{
+    return icc->application.class->waits_for_touch(icc->application.card);
 }
 
 /* The next S(WTX request): at a multiple of wtx_every_us of the work, past now and not within the silence. */
@@ -124,10 +141,11 @@ static void begin(struct icc *icc)
 {
     icc->command_len = icc->t1.command_len;
     memcpy(icc->command, icc->t1.command, icc->command_len);
-    icc->timing = *timing(icc, openpgp_begin(icc->application, icc->command, icc->command_len));
+    const struct application *const runs = &icc->application;
+    icc->timing = *timing(icc, runs->class->begin(runs->card, icc->command, icc->command_len));
     icc->busy = true;
     begin_to_work(icc);
-    if (openpgp_waits_for_touch(icc->application))
+    if (waits_for_touch(icc))
         icc->look_us = ICC_NEVER;
 }
 
@@ -153,12 +171,13 @@ static void deliver(struct icc *icc, const uint8_t *answer, size_t length)
 /* The work may be done. false: in real time it is not yet. */
 static bool end(struct icc *icc)
 {
-    if (icc->real_time && !openpgp_done(icc->application)) {
+    const struct application *const runs = &icc->application;
+    if (icc->real_time && !runs->class->done(runs->card)) {
         icc->look_us = icc->now_us + LOOK_AGAIN_US;
         return false;
     }
-    uint8_t answer[OPENPGP_ANSWER_MAX];
-    const size_t length = openpgp_finish(icc->application, answer, sizeof answer);
+    uint8_t answer[APPLICATION_ANSWER_MAX];
+    const size_t length = runs->class->finish(runs->card, answer, sizeof answer);
     apdu_log_executed(icc->log, icc->begun_us, icc->look_us, icc->command, icc->command_len,
                       (uint16_t)(answer[length - 2] << 8 | answer[length - 1]), length - 2);
     OPENSSL_cleanse(icc->command, icc->command_len);
@@ -199,7 +218,7 @@ static void lose_power(struct icc *icc)
     OPENSSL_cleanse(icc->answer, sizeof icc->answer);
     icc->answer_len = 0;
     icc->busy = icc->nobodys = icc->whole = icc->speaking = icc->powered = false;
-    openpgp_reset(icc->application);
+    icc->application.class->reset(icc->application.card);
     t1_card_reset(&icc->t1);
 }
 
@@ -355,7 +374,7 @@ size_t icc_take_answer(struct icc *icc, int64_t now_us, uint8_t *answer, size_t 
 
 bool icc_waits_for_touch(const struct icc *icc)
 {
-    return icc->busy && openpgp_waits_for_touch(icc->application);
+    return icc->busy && waits_for_touch(icc);
 }
 
 void icc_touch(struct icc *icc, int64_t now_us)
@@ -363,7 +382,7 @@ void icc_touch(struct icc *icc, int64_t now_us)
     if (!icc_waits_for_touch(icc))
         return;
     catch_up(icc, now_us);
-    openpgp_touch(icc->application);
+    icc->application.class->touch(icc->application.card);
     begin_to_work(icc);
 }
 
@@ -371,7 +390,7 @@ void icc_touch_timeout(struct icc *icc, int64_t now_us)
 {
     if (!icc_waits_for_touch(icc))
         return;
-    openpgp_touch_timeout(icc->application);
+    icc->application.class->touch_timeout(icc->application.card);
     icc->look_us = now_us;
     catch_up(icc, now_us);
 }
@@ -384,6 +403,11 @@ void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t c
     if (count > 0)
         memcpy(icc->generate, timing, icc->generate_count * sizeof *timing);
     icc->generated = 0;
+}
+
+void icc_set_reset(struct icc *icc, const struct icc_timing *timing)
+{
+    icc->reset = *timing;
 }
 
 void icc_set_mute(struct icc *icc, bool mute)
@@ -432,7 +456,7 @@ struct icc_apdu icc_log_get(const struct icc *icc, size_t index)
 
 struct icc_counters icc_counters(const struct icc *icc)
 {
-    const struct openpgp_tries tries = openpgp_tries(icc->application);
+    const struct application_tries tries = icc->application.class->tries(icc->application.card);
     return (struct icc_counters){ .pw1 = tries.pw1, .rc = tries.rc, .pw3 = tries.pw3 };
 }
 

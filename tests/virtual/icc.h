@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * icc.h - the smart card inside a virtual key: a T=1 chip (ISO 7816-3) that runs an OpenPGP card.
+ * icc.h - the smart card inside a virtual key: a T=1 chip (ISO 7816-3) that runs an application.
  *
  * It is driven byte by byte over its I/O line by the virtual firmware and by an explicit clock; it never
  * looks at a real clock, so it runs on a virtual one as well. Times are microseconds of the caller's clock.
@@ -28,10 +28,11 @@ struct icc_options {
     size_t atr_len;
     struct icc_timing generate[8];   /* the n-th on-card generation; the last one serves all later ones */
     size_t generate_count;
-    struct icc_timing sign;          /* PSO, INTERNAL AUTHENTICATE */
+    struct icc_timing sign;          /* all that uses a private key */
+    struct icc_timing reset;         /* what erases all; work_us 0: as the application has it */
     struct icc_timing other;         /* everything else */
     const char *state_path;          /* persistent objects and keys are kept there; NULL = in memory */
-    const struct openpgp_profile *profile; /* the application; NULL: an OpenPGP card 3.4 */
+    const char *application;         /* by its name in readers/; NULL: openpgp-card-3.4 */
     const char *log_path;            /* see icc_log_...(); NULL = in memory only */
     bool real_time;                  /* the clock is the real one: never block it for a computation; an answer whose
                                         real computation is not done at its scripted time comes when it is done.
@@ -60,7 +61,7 @@ size_t icc_speak(struct icc *icc, int64_t now_us, uint8_t *bytes, size_t capacit
 
 /* ---- the same chip in a key whose firmware is the application: whole APDUs, without T=1 ---- */
 
-/* Begins to execute an APDU of 4 ... OPENPGP_COMMAND_MAX bytes; not while another one runs. */
+/* Begins to execute an APDU of 4 ... APPLICATION_COMMAND_MAX bytes; not while another one runs. */
 void icc_execute(struct icc *icc, int64_t now_us, const uint8_t *apdu, size_t length);
 /* When its answer is due, or in real time when to look again; ICC_NEVER: none runs. */
 int64_t icc_answer_at(const struct icc *icc);
@@ -76,6 +77,7 @@ void icc_touch_timeout(struct icc *icc, int64_t now_us);
 
 /* ---- faults on request ---- */
 void icc_set_generate(struct icc *icc, const struct icc_timing *timing, size_t count); /* for the generations to come */
+void icc_set_reset(struct icc *icc, const struct icc_timing *timing);
 void icc_set_mute(struct icc *icc, bool mute);            /* hears and answers nothing until switched off; reset: no ATR */
 enum icc_corruption { ICC_BAD_EDC, ICC_BAD_LENGTH, ICC_BAD_SEQUENCE, ICC_TRUNCATED, ICC_NOISE };
 void icc_corrupt(struct icc *icc, enum icc_corruption how, unsigned times); /* the next blocks the card speaks */

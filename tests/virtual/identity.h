@@ -19,7 +19,7 @@ struct identity {
     uint8_t bulk_out, bulk_in, interrupt_in; /* endpoint addresses of the CCID interface; 0 = none */
     const uint8_t *atr;
     size_t atr_len;
-    const char *application;       /* what the card runs, see openpgp_profile_find() */
+    const char *application;       /* what the card runs, see application.h */
 };
 
 extern const struct identity identities[];

@@ -7,13 +7,13 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "application.h"
 #include "control.h"
 #include "host_controller.h"
 #include "icc.h"
 #include "identity.h"
 #include "listener.h"
 #include "loop.h"
-#include "openpgp_profile.h"
 #include "firmwares.h"
 #include "timing.h"
 #include "usbip.h"
@@ -43,14 +43,16 @@ static const char USAGE[] =
     "                           SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N] (20)\n"
     "                           given several times: the n-th generation; the last is for all later ones\n"
     "  --application NAME       another application than the model has: openpgp-card-3.4, openpgp-card-2.1, gnuk, opcard,\n"
-    "                           none\n"
+    "                           smartcard-hsm-2.6, smartcard-hsm-3.4, smartcard-hsm-4.0, none\n"
     "  --sign SPEC              how long a signature takes (0.5)\n"
+    "  --reset SPEC             how long TERMINATE DF and ACTIVATE FILE take (0.005), or INITIALIZE DEVICE of an HSM\n"
+    "                           (40,silent=40)\n"
     "  --command SPEC           how long any other command takes (0.005)\n"
     "  --line-rate N            bits a second between firmware and card (0: no time passes there)\n"
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
     "  --tell PATH COMMAND...   sends a command to the control socket PATH and prints the answer:\n"
-    "                           plug, unplug, generate SPEC..., mute on|off, freeze on|off,\n"
+    "                           plug, unplug, generate SPEC..., reset SPEC, mute on|off, freeze on|off,\n"
     "                           corrupt edc|length|sequence|truncated|noise N, stall in|out, stale N,\n"
     "                           answer sequence|slot|type|long|short|cut|swallow|repeat N,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
@@ -67,8 +69,8 @@ struct settings {
     struct firmware_options firmware;
 };
 
-enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, COMMAND,
-                   LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
+enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, RESET,
+                   COMMAND, LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
     { "model", required_argument, NULL, MODEL },
@@ -82,6 +84,7 @@ static const struct option OPTIONS[] = {
     { "serial", required_argument, NULL, SERIAL },
     { "generate", required_argument, NULL, GENERATE },
     { "sign", required_argument, NULL, SIGN },
+    { "reset", required_argument, NULL, RESET },
     { "command", required_argument, NULL, COMMAND },
     { "line-rate", required_argument, NULL, LINE_RATE },
     { "first-byte-limit", required_argument, NULL, FIRST_BYTE_LIMIT },
@@ -117,6 +120,7 @@ static bool add_generation(struct icc_options *icc, bool *first, const char *tex
 static bool read_option(struct settings *settings, enum option_code code, const char *value, bool *first_generation)
 {
     static const char seconds[] = "must be seconds, as in 0.5";
+    static const char spec[] = "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N]";
     switch (code) {
     case MODEL:
         settings->model = identity_find(value);
@@ -139,8 +143,8 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         settings->icc.log_path = value;
         return true;
     case APPLICATION:
-        settings->icc.profile = openpgp_profile_find(value);
-        return settings->icc.profile || wrong("application", value, "there is no such application");
+        settings->icc.application = value;
+        return application_exists(value) || wrong("application", value, "there is no such application");
     case SERIAL:
         settings->serial = value;
         return is_serial(value) || wrong("serial", value, "must be 8 hexadecimal digits");
@@ -148,11 +152,11 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         return add_generation(&settings->icc, first_generation, value)
                || wrong("generate", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N], 8 at most");
     case SIGN:
-        return timing_parse(value, &settings->icc.sign)
-               || wrong("sign", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
+        return timing_parse(value, &settings->icc.sign) || wrong("sign", value, spec);
+    case RESET:
+        return timing_parse(value, &settings->icc.reset) || wrong("reset", value, spec);
     case COMMAND:
-        return timing_parse(value, &settings->icc.other)
-               || wrong("command", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N]");
+        return timing_parse(value, &settings->icc.other) || wrong("command", value, spec);
     case LINE_RATE:
         return sscanf(value, "%7u%c", &settings->firmware.line_rate, &(char){ 0 }) == 1
                || wrong("line-rate", value, "must be a number of bits a second");
@@ -260,8 +264,8 @@ static bool build_key(struct key *key, const struct settings *settings)
     set_serial(key, settings->serial);
     icc.atr = key->identity.atr;
     icc.atr_len = key->identity.atr_len;
-    if (!icc.profile)
-        icc.profile = openpgp_profile_find(key->identity.application);
+    if (!icc.application)
+        icc.application = key->identity.application;
     if (!(key->loop = loop_new()) || !catch_signals(key) || !(key->icc = icc_new(&icc)))
         return false;
     key->device = firmware_new(&key->identity, key->icc, &settings->firmware);

@@ -16,7 +16,7 @@
 #include "nk3.h"
 #include <stdlib.h>
 #include <string.h>
-#include "openpgp.h"
+#include "application.h"
 
 #define HEADER 10
 #define PACKET 64
@@ -48,9 +48,9 @@ struct nk3 {
     int64_t extension_us, touch_us;
     uint8_t message[LONGEST_MESSAGE];
     size_t received;
-    uint8_t command[OPENPGP_COMMAND_MAX];
+    uint8_t command[APPLICATION_COMMAND_MAX];
     size_t command_length;
-    uint8_t answer[OPENPGP_ANSWER_MAX];
+    uint8_t answer[APPLICATION_ANSWER_MAX];
     size_t answer_length, answer_sent;
     struct packet endpoint, outbox;
     bool abort_by_control, abort_by_bulk;
@@ -150,7 +150,7 @@ static void go_on(struct nk3 *nk3)
 {
     if (icc_waits_for_touch(nk3->icc) && nk3->device.now_us >= nk3->touch_us)
         icc_touch_timeout(nk3->icc, nk3->device.now_us);
-    uint8_t answer[OPENPGP_ANSWER_MAX];
+    uint8_t answer[APPLICATION_ANSWER_MAX];
     const size_t length = icc_take_answer(nk3->icc, nk3->device.now_us, answer, sizeof answer);
     if (nk3->state != PROCESSING)
         return;

@@ -7,11 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "application.h"
 
-/* The longest answer it gives, status word included; the longest command it takes. 7609 (1DB9) bytes are what
- * the Nitrokey 3 says it can do. */
-#define OPENPGP_ANSWER_MAX 7611
-#define OPENPGP_COMMAND_MAX 7680
+#define OPENPGP_ANSWER_MAX APPLICATION_ANSWER_MAX
+#define OPENPGP_COMMAND_MAX APPLICATION_COMMAND_MAX
+
+extern const struct application_class openpgp_application;
 
 struct openpgp;
 struct openpgp_profile; /* openpgp_profile.h */

@@ -23,6 +23,7 @@ const struct openpgp_profile openpgp_card_3_4 = {
     .object_max = 1536,
     .certificate_max = 1536,
     .rsa = { 2048, 3072, 4096 },
+    .curves = CURVES_NIST | CURVES_BRAINPOOL,
 };
 
 const struct openpgp_profile openpgp_card_2_1 = {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "openpgp.h"
+#include "application.h"
 
 #define T1_CARD_BLOCK_MAX 258 /* NAD PCB LEN, 254 bytes INF, LRC */
 
@@ -37,8 +37,8 @@ struct t1_card {
     bool ask_abort;     /* instead of the next block of a chain that has begun */
     bool overflow;      /* the chain is longer than any command */
     size_t command_len, answer_len, answered, in_flight, out_len;
-    uint8_t command[OPENPGP_COMMAND_MAX];
-    uint8_t answer[OPENPGP_ANSWER_MAX];
+    uint8_t command[APPLICATION_COMMAND_MAX];
+    uint8_t answer[APPLICATION_ANSWER_MAX];
     uint8_t out[T1_CARD_BLOCK_MAX];
 };
 

@@ -104,7 +104,7 @@ static void tell(struct bench *b, int pcb, const uint8_t *inf, size_t length)
 
 /* A command that is answered with n bytes and 9000. */
 #define COMMAND(ins, n) 0x00, ins, (n) >> 8, (n) & 0xff
-enum { QUICK = 0x01, SIGN = 0x2a, GENERATE = 0x47 };
+enum { QUICK = 0x01, SIGN = 0x2a, ACTIVATE = 0x44, GENERATE = 0x47, INITIALIZE = 0x50, TERMINATE = 0xe6 };
 
 static void pass(struct bench *b, int64_t us)
 {
@@ -365,7 +365,7 @@ static void a_lost_r_block_of_the_card_is_said_again(void **state)
 
 static uint8_t *long_command(size_t length)
 {
-    static uint8_t command[OPENPGP_COMMAND_MAX + 254];
+    static uint8_t command[APPLICATION_COMMAND_MAX + 254];
     for (size_t i = 0; i < length; i++)
         command[i] = (uint8_t)(i * 7 + i / 256);
     memcpy(command, (const uint8_t[]){ COMMAND(QUICK, 0) }, 4);
@@ -402,13 +402,13 @@ static void a_long_command_is_put_together(void **state)
 
 static void the_longest_command_is_put_together(void **state)
 {
-    chained_command(*state, OPENPGP_COMMAND_MAX);
+    chained_command(*state, APPLICATION_COMMAND_MAX);
 }
 
 static void a_command_that_is_too_long_is_refused_and_the_next_is_served(void **state)
 {
     struct bench *b = *state;
-    tell_long(b, long_command(OPENPGP_COMMAND_MAX + 1), OPENPGP_COMMAND_MAX + 1);
+    tell_long(b, long_command(APPLICATION_COMMAND_MAX + 1), APPLICATION_COMMAND_MAX + 1);
     SAYS(b, I0, 0x67, 0x00);
     assert_int_equal(executed(b), 0);
     TELL(b, I1, COMMAND(QUICK, 0)); /* 17 blocks were sent */
@@ -666,7 +666,14 @@ static void each_kind_of_command_takes_its_own_time(void **state)
     options.generate[0] = (struct icc_timing){ .work_us = 20 * SECOND };
     options.generate[1] = (struct icc_timing){ .work_us = 40 * SECOND };
     options.generate_count = 2;
+    options.reset = (struct icc_timing){ .work_us = 30 * SECOND };
     struct bench *b = insert_instead(state, &options);
+    takes(b, I0, TERMINATE, 30 * SECOND);
+    takes(b, I1, ACTIVATE, 30 * SECOND);
+    takes(b, I0, INITIALIZE, 10 * MS); /* of another class it is another command */
+    TELL(b, I1, 0x80, INITIALIZE, 0, 0);
+    assert_int_equal(icc_speaks_at(b->icc), b->now_us + 30 * SECOND);
+    SAYS(b, I1, 0x90, 0x00);
     takes(b, I0, QUICK, 10 * MS);
     takes(b, I1, SIGN, 300 * MS);
     takes(b, I0, GENERATE, 20 * SECOND);

@@ -148,7 +148,7 @@ static enum handshake out(struct bench *b, const uint8_t *packet, size_t length)
 /* Sends a message with the next bSeq, in packets, none of them empty; xyz: the last three bytes of the header. */
 static void send_message(struct bench *b, uint8_t type, const uint8_t xyz[3], const uint8_t *data, size_t length)
 {
-    uint8_t message[HEADER + OPENPGP_COMMAND_MAX] = { type, (uint8_t)length, (uint8_t)(length >> 8), 0, 0, 0, ++b->seq,
+    uint8_t message[HEADER + APPLICATION_COMMAND_MAX] = { type, (uint8_t)length, (uint8_t)(length >> 8), 0, 0, 0, ++b->seq,
                                                       xyz[0], xyz[1], xyz[2] };
     assert_true(HEADER + length <= sizeof message);
     if (length > 0)
@@ -412,7 +412,7 @@ static void a_command_instead_of_the_next_part_ends_the_exchange_without_a_word(
 /* A command of length bytes that is answered with 5 bytes and 9000. */
 static const uint8_t *long_command(size_t length)
 {
-    static uint8_t command[OPENPGP_COMMAND_MAX];
+    static uint8_t command[APPLICATION_COMMAND_MAX];
     const uint8_t head[] = { 0x00, QUICK, 0x00, 0x05 };
     assert_true(length <= sizeof command);
     for (size_t i = 0; i < length; i++)

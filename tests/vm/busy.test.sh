@@ -16,6 +16,7 @@ scdaemon_takes_it() {
 }
 
 check "a key is plugged in" start_key key
+others_send[key]=scdaemon
 check "scdaemon takes it by itself" scdaemon_takes_it
 check "pcscd starts" start_pcscd
 check "the reader is there" wait_until 30 reader_count 1

@@ -23,7 +23,7 @@ for model in $("$virtual_nitrokey" --list); do
     check "$model: it has a card" wait_until 30 cards_present 1
     check "$model: our bundle serves it" served_by_us
     check "$model: its ATR is the card's" has_atr
-    if ! grep -q '^application = "none"' "$here/../../readers/$model.toml"; then
+    if ! grep -qE '^application = "(none|smartcard-hsm-.*)"' "$here/../../readers/$model.toml"; then
         check "$model: gpg sees it" card_status
     fi
     stop_gpg
