@@ -16,6 +16,7 @@ opens_with() {
     alone 0 "$select" >/dev/null && equal $(($(transfers key out in) - before - 2)) "$1"
 }
 
+others_send[key]=yes # driver_bench, which is no client of pcscd
 take_driver ifd-nitrokey.bundle
 fresh nitrokey-3
 check "at APDU level an APDU is one transfer each way" costs 2
