@@ -287,13 +287,20 @@ void usb_close(struct usb_port *port)
 
 /* ---- transfers ---- */
 
+/* The kernel ends transfers as those of a lost device also when another program resets it, and then the device stays.
+ * This asks the kernel alone, which says nothing until such a reset is over. */
+static bool is_gone(const struct usb_port *port)
+{
+    return libusb_kernel_driver_active(port->handle, port->interface_number) == LIBUSB_ERROR_NO_DEVICE;
+}
+
 static void LIBUSB_CALL ended(struct libusb_transfer *transfer)
 {
     struct pipe *pipe = transfer->user_data;
     struct usb_port *port = pipe->port;
     pipe->state = PIPE_ENDED;
     if (transfer->status == LIBUSB_TRANSFER_NO_DEVICE)
-        port->gone = true;
+        port->gone = is_gone(port);
     if (pipe == &port->out)
         port->out_moved += transfer->actual_length > 0 ? (size_t)transfer->actual_length : 0;
     if (pipe == &port->in || transfer->status != LIBUSB_TRANSFER_COMPLETED)
@@ -348,8 +355,7 @@ static enum usb_event in_event(const struct usb_port *port)
         return USB_STALLED_IN;
     case LIBUSB_TRANSFER_OVERFLOW:
         return USB_OVERRUN;
-    case LIBUSB_TRANSFER_NO_DEVICE:
-        return USB_GONE;
+    case LIBUSB_TRANSFER_NO_DEVICE: /* and yet it is there, or that would have been said before */
     case LIBUSB_TRANSFER_ERROR:
     case LIBUSB_TRANSFER_TIMED_OUT:
     case LIBUSB_TRANSFER_CANCELLED:
