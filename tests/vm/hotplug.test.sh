@@ -3,6 +3,8 @@
 # hotplug.test.sh - keys come and go, at bad moments too: pcscd keeps on serving, and nothing of it is lost.
 . "$(dirname "$0")/lib.sh"
 
+# ---- what pcscd owns ----
+
 descriptors() {
     find "/proc/$pcscd_pid/fd" -mindepth 1 | wc -l
 }
@@ -14,6 +16,15 @@ threads() {
 resident_kb() {
     awk '$1 == "VmRSS:" { print $2 }' "/proc/$pcscd_pid/status"
 }
+
+# not_more COUNT MAXIMUM: with COUNT one of the above.
+not_more() {
+    local found
+    found=$("$1")
+    [ "$found" -le "$2" ] || { ls -l "/proc/$pcscd_pid/fd" && echo "$found instead of $2 at most" && return 1; }
+}
+
+# ---- many replugs ----
 
 # replugs N: with a client that never stops asking.
 replugs() {
@@ -27,47 +38,127 @@ replugs() {
     [ "$i" = "$1" ]
 }
 
-# not_more COUNT MAXIMUM: with COUNT one of the above.
-not_more() {
-    local found
-    found=$("$1")
-    [ "$found" -le "$2" ] || { ls -l "/proc/$pcscd_pid/fd" && echo "$found instead of $2 at most" && return 1; }
+hubs_seen() {
+    grep -c 'Looking for a driver for VID: 0x1D6B' "$work/pcscd.log"
 }
 
-fails_and_comes_back() {
-    sleep "$1"
-    unplug key && { wait "$client"; true; } && plug key && wait_until 30 cards_present 1 && serves
+saw_more_hubs_than() {
+    [ "$(hubs_seen)" -gt "$1" ]
 }
 
-check "a key is plugged in" start_key key --generate 60,silent=60
-check "pcscd starts" start_pcscd
+# pcscd is slower than the replugs, and takes one event after the other: so that of a hub, sent now, is the last.
+came_to_the_last() {
+    local before
+    udevadm settle -t 60
+    before=$(hubs_seen)
+    udevadm trigger --action=add "$vhci"/usb1/1-0:1.0 && wait_until 120 saw_more_hubs_than "$before" &&
+        wait_until 30 cards_present 1 && serves
+}
+
+# ---- bad moments ----
+
+set_mark() {
+    mark=$(wc -l <"$work/pcscd.log")
+}
+
+logged_since_mark() {
+    tail -n "+$((mark + 1))" "$work/pcscd.log" | grep -q -e "$1"
+}
+
+grown_by() {
+    [ "$(wc -l <"$work/pcscd.log")" -ge $((mark + $1)) ]
+}
+
+computing() {
+    equal "$(tell key busy)" "ok busy"
+}
+
+has_ccid() {
+    grep -qx 0b "$(device_of key)"/*:*/bInterfaceClass
+}
+
+is_gone() {
+    unplug key && wait_until 30 reader_count 0
+}
+
+comes_back() {
+    plug key && wait_until 30 cards_present 1 && serves
+}
+
+begin_generation() {
+    "$apdu" "$select" "$verify_admin" "$generate" >"$work/generated" &
+    client=$!
+    wait_until 30 grep -q "SUCCESS $verify_admin" "$work/generated" && wait_until 30 computing
+}
+
+client_has_its_error() {
+    wait_until 30 ended "$client" && grep -Eq "^[0-9.]+ SCARD_[EW]_[A-Z_]+ $generate" "$work/generated"
+}
+
+# arrives_frozen LINE: the key answers nothing from the moment on when pcscd sees it, until pcscd logs the line.
+arrives_frozen() {
+    set_mark
+    kill -STOP "$pcscd_pid"
+    plug key && wait_until 20 has_ccid && tell key freeze on
+    kill -CONT "$pcscd_pid"
+    wait_until 30 logged_since_mark "$1"
+}
+
+thaws() {
+    tell key freeze off
+}
+
+# start_beside_a_plug LINES: the key is plugged in when pcscd has logged so many.
+start_beside_a_plug() {
+    set_mark
+    pcscd --foreground --debug --apdu >>"$work/pcscd.log" 2>&1 &
+    pcscd_pid=$!
+    wait_until 60 grown_by "$1" && plug key && wait_until 60 cards_present 1
+}
+
+check "a key is plugged in" start_key key --generate 600,silent=600
+check "pcscd starts" start_pcscd MALLOC_ARENA_MAX=1 # so that memory is used again the same way
 check "it has a card" wait_until 30 cards_present 1
-check "5 replugs under load" replugs 5
-check "it has a card again" wait_until 30 cards_present 1
-sleep 6
+check "10 replugs under load" replugs 10
+check "pcscd comes to the last of them, and the key serves" came_to_the_last
+wait_until 30 logged_since_mark POWER_STATE_UNPOWERED
 before_descriptors=$(descriptors) before_threads=$(threads) before_kb=$(resident_kb)
-check "100 replugs under load" replugs 100
-check "the key serves, when pcscd has come to the last of them" wait_until 60 serves
+for n in 1 2 3 4; do
+    check "25 replugs under load, $n of 4" replugs 25
+done
+check "pcscd comes to the last of them, and the key serves" came_to_the_last
 check "no file descriptor is lost" wait_until 30 not_more descriptors "$before_descriptors"
 check "no thread is lost" wait_until 30 not_more threads "$before_threads"
-check "no memory is lost" not_more resident_kb $((before_kb + 1024))
+check "no memory is lost" not_more resident_kb $((before_kb + 256))
+echo "# 100 replugs: $(($(resident_kb) - before_kb)) kB more"
 
-"$apdu" "$select" "$verify_admin" "$generate" >"$work/generated" 2>&1 &
-client=$!
-check "an unplug during a generation ends it, and the key comes back" fails_and_comes_back 5
-unplug key
-for moment in 0.1 0.3 0.6 1.0 1.5; do
-    plug key
-    client=$$
-    check "an unplug $moment s after plugging in does no harm" fails_and_comes_back "$moment"
+check "a key generation begins" begin_generation
+check "the key is unplugged meanwhile, and its reader goes" is_gone
+check "the client has its error" client_has_its_error
+check "the key comes back" comes_back
+check "it is unplugged" is_gone
+check "pcscd opens it, and it does not answer" arrives_frozen 'path: .*'
+check "an unplug meanwhile ends that" is_gone
+check "the key answers again" thaws
+check "the key comes back" comes_back
+check "it is unplugged" is_gone
+check "pcscd powers it on, and it does not answer" arrives_frozen 'is busy with a command from before'
+check "an unplug meanwhile ends that" is_gone
+check "the key answers again" thaws
+check "the key comes back" comes_back
+for lines in 1 4 8 16 32; do
+    set_mark
+    check "it is unplugged" is_gone
+    check "and again when pcscd has logged $lines lines about its return" plug key
+    wait_until 30 grown_by "$lines"
+    check "its reader goes" unplug key
+    check "the key comes back" comes_back
 done
-check "pcscd ends" stop_pcscd
-unplug key
-start_pcscd &
-plug key
-wait "$!"
-pcscd_pid=$(pgrep -x pcscd)
-check "a key that is plugged in while pcscd starts has a card" wait_until 30 cards_present 1
-check "and serves" serves
-check "each command was executed once, in order" executed_once key
+check "nothing is lost by that either" wait_until 30 not_more descriptors $((before_descriptors + 1))
+for lines in 1 7 12 20; do
+    check "pcscd ends" stop_pcscd
+    check "the key is unplugged" unplug key
+    check "it is plugged in when pcscd has logged $lines lines of its start; it has a card" start_beside_a_plug "$lines"
+    check "and serves" serves
+done
 summary

@@ -2,28 +2,42 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # models.test.sh - each model on a real kernel: enumerated, served by our bundle beside libccid; a key is generated.
 . "$(dirname "$0")/lib.sh"
+. "$here/../pcscd/card.sh"
 
 card_status() {
     gpg --batch --card-status
 }
 
-served_by_us() {
-    grep -q 'using .*/ifd-nitrokey.bundle/' "$work/pcscd.log"
+set_mark() {
+    mark=$(wc -l <"$work/pcscd.log")
+}
+
+served_by_us_alone() {
+    tail -n "+$((mark + 1))" "$work/pcscd.log" >"$work/served"
+    [ -e "$drivers/ifd-ccid.bundle/Contents/Info.plist" ] &&
+        grep -q 'using .*/ifd-nitrokey.bundle/Contents/' "$work/served" &&
+        not grep 'ifd-ccid.bundle' "$work/served"
 }
 
 has_atr() {
-    equal "$(atr_of "")" "$(sed -nE 's/^atr = "([^"]*)".*/\1/p' "$here/../../readers/$model.toml" | tr -d ' ')"
+    equal "$(atr_of "")" "$(described atr | tr -d ' ')"
+}
+
+# The card's own log tells from when to when it worked on the commands, in milliseconds.
+one_took_20_s() {
+    awk '$3 ~ /^004780/ && $2 - $1 >= 20000 { found = 1 } END { exit !found }' \
+        "$work/key/apdus"
 }
 
 check "pcscd starts" start_pcscd
 new_gpg_home
 for model in $("$virtual_nitrokey" --list); do
-    : >"$work/pcscd.log"
+    set_mark
     check "$model: it is plugged in" start_key "$model"
     check "$model: it has a card" wait_until 30 cards_present 1
-    check "$model: our bundle serves it" served_by_us
+    check "$model: our bundle serves it, and libccid beside it is not asked" served_by_us_alone
     check "$model: its ATR is the card's" has_atr
-    if ! grep -qE '^application = "(none|smartcard-hsm-.*)"' "$here/../../readers/$model.toml"; then
+    if [[ $(described application) != none && $(described application) != smartcard-hsm-* ]]; then
         check "$model: gpg sees it" card_status
     fi
     stop_gpg
@@ -35,6 +49,9 @@ model=nitrokey-pro-2
 check "a Pro 2 is plugged in" start_key key --generate 20,silent=20 --generate 1
 check "it has a card" wait_until 30 cards_present 1
 check "gpg generates three keys, the first one 20 s without any sign of life" gpg_generate_on_card
-check "signs, and the signature verifies" signs
+check "the card has really worked on one for so long" one_took_20_s
+check "gpg signs, and the signature verifies" signs
+check "it decrypts what was encrypted" decrypts
+stop_gpg
 check "pcscd ends" stop_pcscd
 summary
