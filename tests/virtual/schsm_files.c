@@ -70,7 +70,8 @@ uint16_t schsm_read(struct schsm *card, const struct command *command)
     if (offset > file->length)
         return SW_WRONG_OFFSET;
     const size_t left = file->length - offset;
-    tlv_append(&card->data, file->bytes + offset, left < command->expected ? left : command->expected);
+    if (left > 0)
+        tlv_append(&card->data, file->bytes + offset, left < command->expected ? left : command->expected);
     return left < command->expected ? SW_END_OF_FILE : SW_OK;
 }
 
