@@ -13,14 +13,16 @@ static const struct {
     int p1_p2;
     const char *words;
 } COMMANDS[] = {
-    { 0x20, 0x0081, "VERIFY user PIN for signing" },
-    { 0x20, 0x0082, "VERIFY user PIN" },
+    { 0x20, 0x0081, "VERIFY user PIN (81)" }, /* of an OpenPGP card: for signing */
+    { 0x20, 0x0082, "VERIFY user PIN (82)" },
     { 0x20, 0x0083, "VERIFY admin PIN" },
+    { 0x20, 0x0088, "VERIFY SO-PIN" },
     { 0x20, ANY, "VERIFY %04X" },
     { 0x21, ANY, "VERIFY %04X" },
     { 0x22, ANY, "MANAGE SECURITY ENVIRONMENT %04X" },
     { 0x24, 0x0081, "CHANGE user PIN" },
     { 0x24, 0x0083, "CHANGE admin PIN" },
+    { 0x24, 0x0088, "CHANGE SO-PIN" },
     { 0x24, ANY, "CHANGE REFERENCE DATA %04X" },
     { 0x2a, 0x9e9a, "SIGN" },
     { 0x2a, 0x8086, "DECIPHER" },

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # trace.test.sh [MODEL] - a session with gpg and OpenSC is recorded: no secret is in the trace, tshark reads it, and
-# ifd-nitrokey trace tells what happened; with a key of each exchange level, or with one.
+# ifd-nitrokey trace tells what happened; with a key of each exchange level and an HSM, or with one.
 . "$(dirname "$0")/../bus/lib.sh"
 
 # All at once, each on a bus of its own.
 if [ $# = 0 ]; then
     logs=$(mktemp -d) && trap 'rm -rf "$logs"' EXIT
-    for model in nitrokey-pro-2 nitrokey-storage-hs-261 nitrokey-start-rtm13 nitrokey-3; do
+    for model in nitrokey-pro-2 nitrokey-storage-hs-261 nitrokey-start-rtm13 nitrokey-3 nitrokey-hsm-2; do
         "$0" "$model" >"$logs/$model" &
     done
     wait
@@ -24,15 +24,17 @@ fi
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
 . "$(dirname "$0")/gpg.sh"
+. "$(dirname "$0")/hsm.sh"
 model=$1
 tool=$(built ifd-nitrokey)
 traces=$work/traces
 mkdir "$traces"
 
 secret_text="a secret between friends"
+secrets=(123456 12345678 654321 87654321 Gutenberg "$secret_text" 648219 57621880 2718281828)
 
 no_secret() {
-    "$(dirname "$0")/trace_secrets.py" "$work/pcscd.log" 123456 12345678 654321 87654321 Gutenberg "$secret_text" -- "$@"
+    "$(dirname "$0")/trace_secrets.py" "$work/pcscd.log" "${secrets[@]}" -- "$@"
 }
 
 deciphers() {
@@ -107,6 +109,33 @@ names_the_serial_number() {
     gzip -dc "$1" | od -An -v -tx1 | tr -d ' \n' | grep -q 'd27600012401........12345678'
 }
 
+changes_pin_of_hsm() {
+    as_user --change-pin --new-pin 2718281828 && user_pin=2718281828 && hsm_has RSA
+}
+
+file=$traces/key-001-002-1.pcap.gz session=$work/session.pcap.gz
+
+if [[ $(described application) == smartcard-hsm-* ]]; then
+    tries_left[key]="3 0 15"
+    check "a key is there" start_key key --reset 1 --generate 1 --sign 0.1
+    check "pcscd starts" start_pcscd IFD_NITROKEY_TRACE="$traces/key.pcap.gz"
+    check "it has a card" wait_until 10 cards_present 1
+    check "sc-hsm-tool initialises it" hsm_initializes
+    check "it generates a key pair" hsm_generates rsa:2048 10
+    check "signs" hsm_signs 10
+    check "deciphers" hsm_decrypts 10
+    check "keeps data" hsm_keeps_data 1000
+    check "its PIN is changed" changes_pin_of_hsm
+    cp "$file" "$session"
+    check "tshark sees CCID messages" dissected "$session"
+    check "none of them malformed" nothing_malformed "$session"
+    check "no secret is in it" no_secret "$session"
+    check "ifd-nitrokey trace tells what happened" tells "$session" "INITIALIZE DEVICE" "s after INITIALIZE DEVICE" \
+        "VERIFY user PIN (81)" "GENERATE KEY PAIR" "success (9000)" "SIGN with key" "DECIPHER with key" "CHANGE user PIN"
+    check "pcscd ends" stop_pcscd
+    summary
+fi
+
 check "a key is there" start_key key --generate 6 --sign 0.1
 check "pcscd starts" start_pcscd IFD_NITROKEY_TRACE="$traces/key.pcap.gz"
 check "it has a card" wait_until 10 cards_present 1
@@ -117,7 +146,6 @@ check "writes names" writes_names
 check "changes the user PIN" changes_user_pin
 check "changes the admin PIN" changes_admin_pin
 check "openpgp-tool verifies the admin PIN" reads_with_opensc
-file=$traces/key-001-002-1.pcap.gz session=$work/session.pcap.gz
 cp "$file" "$session" # pcscd goes on with it
 check "the trace is private" is_private "$file"
 check "tshark sees CCID messages" dissected "$session"
@@ -125,8 +153,8 @@ check "none of them malformed" nothing_malformed "$session"
 check "as many as ifd-nitrokey" same_messages "$session"
 check "no secret is in it" no_secret "$session"
 check "ifd-nitrokey trace tells what happened" tells "$session" "exchange level: " "power on" "SELECT application OpenPGP" \
-    "success (9000)" "VERIFY admin PIN" "IMPORT KEY" "IMPORT KEY" "VERIFY user PIN for signing" "SIGN" "s after SIGN" \
-    "VERIFY user PIN" "DECIPHER" "PUT DATA 005B" "CHANGE user PIN" "CHANGE admin PIN" "VERIFY admin PIN" "success (9000)"
+    "success (9000)" "VERIFY admin PIN" "IMPORT KEY" "IMPORT KEY" "VERIFY user PIN (81)" "SIGN" "s after SIGN" \
+    "VERIFY user PIN (82)" "DECIPHER" "PUT DATA 005B" "CHANGE user PIN" "CHANGE admin PIN" "VERIFY admin PIN" "success (9000)"
 check "as JSON, without the PINs' lengths" json_is_json "$session"
 check "and how long it took" summary_tells "$session"
 
