@@ -9,7 +9,7 @@
 struct walk {
     const uint8_t *at;
     size_t left;
-    bool broken; /* a descriptor says that it is shorter than a descriptor can be */
+    bool broken; /* a descriptor says that it is shorter than a descriptor can be, or there is no memory for it */
 };
 
 /* A descriptor that can be read whole stands there. */
@@ -42,6 +42,7 @@ static int take_extra(struct walk *walk, const unsigned char **extra)
     unsigned char *const copy = length > 0 ? malloc(length) : NULL;
     if (copy)
         memcpy(copy, begin, length);
+    walk->broken = walk->broken || (length > 0 && !copy);
     *extra = copy;
     return copy ? (int)length : 0;
 }
@@ -55,12 +56,13 @@ static bool stands_there(struct walk *walk, uint8_t type, size_t least)
     return walk->at[0] >= least;
 }
 
-static void take_endpoints(struct walk *walk, struct libusb_interface_descriptor *interface)
+static void take_endpoints(struct walk *walk, uint8_t most, struct libusb_interface_descriptor *interface)
 {
-    struct libusb_endpoint_descriptor *const endpoints = calloc(interface->bNumEndpoints + 1u, sizeof *endpoints);
+    struct libusb_endpoint_descriptor *const endpoints = calloc(most + 1u, sizeof *endpoints);
     uint8_t count = 0;
     interface->endpoint = endpoints;
-    for (; endpoints && count < interface->bNumEndpoints && stands_there(walk, LIBUSB_DT_ENDPOINT, 7); count++) {
+    walk->broken = walk->broken || !endpoints;
+    for (; endpoints && count < most && stands_there(walk, LIBUSB_DT_ENDPOINT, 7); count++) {
         const uint8_t *const d = walk->at;
         endpoints[count] = (struct libusb_endpoint_descriptor){
             .bLength = d[0], .bDescriptorType = d[1], .bEndpointAddress = d[2], .bmAttributes = d[3],
@@ -85,15 +87,13 @@ static void take_setting(struct walk *walk, struct libusb_interface *interface)
     struct libusb_interface_descriptor *const setting = &settings[interface->num_altsetting++];
     *setting = (struct libusb_interface_descriptor){
         .bLength = d[0], .bDescriptorType = d[1], .bInterfaceNumber = d[2], .bAlternateSetting = d[3],
-        .bNumEndpoints = d[4], .bInterfaceClass = d[5], .bInterfaceSubClass = d[6], .bInterfaceProtocol = d[7],
-        .iInterface = d[8],
+        .bInterfaceClass = d[5], .bInterfaceSubClass = d[6], .bInterfaceProtocol = d[7], .iInterface = d[8],
     };
-    if (setting->bNumEndpoints > MOST)
-        walk->broken = true;
+    walk->broken = d[4] > MOST;
     step(walk);
     setting->extra_length = take_extra(walk, &setting->extra);
     if (!walk->broken)
-        take_endpoints(walk, setting);
+        take_endpoints(walk, d[4], setting);
 }
 
 /* All settings of one interface, which follow each other. */
@@ -132,6 +132,7 @@ static void take_interfaces(struct walk *walk, struct libusb_config_descriptor *
     struct libusb_interface *const interfaces = calloc(said + 1u, sizeof *interfaces);
     config->interface = interfaces;
     config->bNumInterfaces = 0;
+    walk->broken = !interfaces;
     if (!interfaces)
         return;
     config->extra_length = take_extra(walk, &config->extra);

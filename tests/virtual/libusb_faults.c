@@ -53,15 +53,23 @@ size_t libusb_virtual_held(void)
     return (size_t)atomic_load(&held);
 }
 
-bool libusb_virtual_inside(void)
+bool libusb_virtual_fails(const char *function)
 {
-    return depth > 0;
+    return depth == 0 && libusb_fault(function) != 0;
+}
+
+void libusb_within(bool within)
+{
+    if (within)
+        depth++;
+    else
+        depth--;
 }
 
 bool libusb_enter(struct libusb_device_handle *handle)
 {
     struct virtual_slot *const slot = handle->device->slot;
-    depth++;
+    libusb_within(true);
     virtual_lock(slot);
     return host_plugged(slot->host) && handle->plugged == slot->plugged;
 }
@@ -69,7 +77,7 @@ bool libusb_enter(struct libusb_device_handle *handle)
 void libusb_leave(struct libusb_device_handle *handle)
 {
     virtual_unlock(handle->device->slot);
-    depth--;
+    libusb_within(false);
 }
 
 void libusb_virtual_listen(libusb_virtual_tap tap, void *context)

@@ -29,6 +29,9 @@ int libusb_fault(const char *function);
 /* An object was made (+1) or given back (-1). */
 void libusb_count(int change);
 
+/* Around what is the bus's and the device's doing, not the driver's. */
+void libusb_within(bool within);
+
 /* Around all that is done for a handle: takes the slot's lock. false: the device is gone; the lock is taken anyhow. */
 bool libusb_enter(struct libusb_device_handle *handle);
 void libusb_leave(struct libusb_device_handle *handle);

@@ -13,6 +13,7 @@ struct virtual_transfer {
     struct libusb_context *context; /* NULL: somebody waits for this one alone */
     int64_t expires_us;
     bool posted, expired;
+    uint8_t *copy; /* of what goes out: the kernel takes it at submission */
     _Alignas(max_align_t) uint8_t seen[];
 };
 
@@ -145,6 +146,7 @@ static void handle_events(struct libusb_context *context, int64_t limit_us, cons
     struct virtual_slot *const slot = context->slot;
     if (!slot)
         return;
+    libusb_within(true);
     virtual_lock(slot);
     const int64_t end_us = limit_us > VIRTUAL_NEVER - slot->now_us ? VIRTUAL_NEVER : slot->now_us + limit_us;
     virtual_run(slot);
@@ -158,6 +160,7 @@ static void handle_events(struct libusb_context *context, int64_t limit_us, cons
     struct virtual_transfer *const ended = context->ended;
     context->ended = NULL;
     virtual_unlock(slot);
+    libusb_within(false);
     report(ended);
 }
 
@@ -209,6 +212,7 @@ void LIBUSB_CALL libusb_free_transfer(struct libusb_transfer *transfer)
     if (!transfer)
         return;
     libusb_count(-1);
+    free(hidden(transfer)->copy);
     free(hidden(transfer));
 }
 
@@ -247,6 +251,16 @@ static int start(struct libusb_device_handle *handle, struct virtual_transfer *t
     return 0;
 }
 
+static uint8_t *copy_of(struct virtual_transfer *transfer, const struct libusb_transfer *public)
+{
+    free(transfer->copy);
+    transfer->copy = malloc((size_t)public->length + 1);
+    if (!transfer->copy)
+        abort();
+    memcpy(transfer->copy, public->buffer, (size_t)public->length);
+    return transfer->copy;
+}
+
 int LIBUSB_CALL libusb_submit_transfer(struct libusb_transfer *public)
 {
     struct virtual_transfer *const transfer = hidden(public);
@@ -261,6 +275,8 @@ int LIBUSB_CALL libusb_submit_transfer(struct libusb_transfer *public)
         transfer->urb = (struct urb){
             .endpoint = public->endpoint, .buffer = public->buffer, .length = (size_t)public->length, .owner = transfer,
         };
+        if (!(public->endpoint & LIBUSB_ENDPOINT_IN))
+            transfer->urb.buffer = copy_of(transfer, public);
         transfer->context = public->dev_handle->device->context;
         transfer->expires_us = after_ms(public->dev_handle->device->slot, public->timeout);
         error = start(public->dev_handle, transfer);

@@ -93,12 +93,16 @@ int __wrap_open64(const char *path, int flags, ...)
     va_start(arguments, flags);
     const mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
+    if (libusb_virtual_fails("open")) {
+        errno = EMFILE;
+        return -1;
+    }
     if (!virtual_parse_node(path, &bus, &address))
         return __real_open64(path, flags, mode);
     struct virtual_slot *const slot = virtual_slot_at(bus, address);
-    if (slot && !libusb_fault("open"))
+    if (slot)
         return open_node(slot);
-    errno = slot ? EMFILE : ENOENT;
+    errno = ENOENT;
     return -1;
 }
 

@@ -16,15 +16,15 @@
 #include "usb_virtual.h"
 
 /* Calls that can fail, of this thread: the nth from now on fails with the error of libusb given, or that and all after
- * it. n = 0: none. Opening a node counts. */
+ * it. n = 0: none. Opening a file counts. */
 void libusb_virtual_fail(size_t n, int error, bool all_after);
 /* How many of them there were since. */
 size_t libusb_virtual_calls(void);
 /* What function the failing call was; NULL: it was not reached. */
 const char *libusb_virtual_failed(void);
 
-/* Whether this thread is within the virtual libusb: what happens there is not the driver's doing. */
-bool libusb_virtual_inside(void);
+/* For what else shall fail in turn: counts the call; true: it shall fail. Never within the virtual bus and its devices. */
+bool libusb_virtual_fails(const char *function);
 
 /* Contexts, references to devices, handles, transfers, lists and configurations that were not given back. */
 size_t libusb_virtual_held(void);
