@@ -99,7 +99,7 @@ void virtual_ended(struct urb *urb)
 {
     struct virtual_transfer *const transfer = urb->owner;
     transfer->posted = false;
-    if (urb->endpoint & LIBUSB_ENDPOINT_IN && urb->endpoint & 0x0f)
+    if (urb->endpoint & LIBUSB_ENDPOINT_IN && urb->status == URB_OK)
         libusb_tell(true, urb->buffer, urb->actual);
     if (!transfer->context)
         return;

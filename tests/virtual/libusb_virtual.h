@@ -29,7 +29,7 @@ bool libusb_virtual_fails(const char *function);
 /* Contexts, references to devices, handles, transfers, lists and configurations that were not given back. */
 size_t libusb_virtual_held(void);
 
-/* Told of each bulk transfer when it is submitted (received false) and when an IN transfer has ended (received true),
- * with what came. NULL: nobody. */
+/* Told of each OUT transfer when it is submitted (received false), and of each IN transfer that has ended well (received
+ * true) with what came. NULL: nobody. */
 typedef void (*libusb_virtual_tap)(void *context, bool received, const uint8_t *bytes, size_t length);
 void libusb_virtual_listen(libusb_virtual_tap tap, void *context);
