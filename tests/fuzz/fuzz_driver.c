@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         IFDHICCPresence,
     };
     chance = size > 1 ? data[1] : 0;
-    const struct outcome outcome = hostile_run(&OURS, data, size, 0);
+    const struct outcome outcome = hostile_run(&OURS, data, size, true);
     if (outcome.wrong) {
         fprintf(stderr, "fuzz_driver: %s (%02x)\n", outcome.why, outcome.wrong);
         abort();

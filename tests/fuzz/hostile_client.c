@@ -25,7 +25,7 @@ struct session {
     const struct ifd *ifd;
     struct hostile *hostile;
     struct virtual_slot *slot;
-    int64_t limit_ms;
+    bool patient;
     enum oracle_level level;
     uint8_t count; /* of APDUs: each is another */
     struct outcome outcome;
@@ -33,6 +33,8 @@ struct session {
 
 static void wrong(struct session *s, unsigned what, const char *why)
 {
+    if (hostile_verbose)
+        fprintf(stderr, "            wrong: %s\n", why);
     s->outcome.wrong |= what;
     s->outcome.why = why;
 }
@@ -53,8 +55,7 @@ static void tell(const struct session *s, const char *what, RESPONSECODE code, i
 
 static void took(struct session *s, int64_t begun_ms, int64_t may_take_ms, const char *what)
 {
-    const int64_t limit = s->limit_ms ? s->limit_ms : may_take_ms + SLACK;
-    if (now_ms(s) - begun_ms > limit)
+    if (now_ms(s) - begun_ms > may_take_ms + SLACK)
         wrong(s, WRONG_TIME, what);
 }
 
@@ -92,7 +93,7 @@ static RESPONSECODE look(struct session *s)
 {
     RESPONSECODE (*poll)(DWORD, int) = NULL;
     DWORD length = sizeof poll;
-    if (s->limit_ms == 0 &&
+    if (s->patient &&
         s->ifd->capabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll) == IFD_SUCCESS && poll)
         (void)poll(LUN, 0);
     const int64_t begun = now_ms(s);
@@ -249,7 +250,7 @@ static void outlive(struct session *s)
 static void close_it(struct session *s)
 {
     (void)s->ifd->close(LUN);
-    if (s->limit_ms == 0 && libusb_virtual_held() > 0)
+    if (s->patient && libusb_virtual_held() > 0)
         wrong(s, WRONG_LEFT, "closed, and not all was given back");
 }
 
@@ -270,20 +271,20 @@ static void play(struct session *s)
     listen(s);
     if (open_it(s)) {
         be_attacked(s);
-        if (s->limit_ms == 0)
+        if (s->patient)
             outlive(s);
         close_it(s);
-    } else if (s->limit_ms == 0 && libusb_virtual_held() > 0) {
+    } else if (s->patient && libusb_virtual_held() > 0) {
         wrong(s, WRONG_LEFT, "not opened, and not all was given back");
     }
-    if (s->limit_ms == 0)
+    if (s->patient)
         be_honest(s);
     oracle_end();
 }
 
-struct outcome hostile_run(const struct ifd *ifd, const uint8_t *script, size_t length, int64_t limit_ms)
+struct outcome hostile_run(const struct ifd *ifd, const uint8_t *script, size_t length, bool patient)
 {
-    struct session s = { .ifd = ifd, .hostile = hostile_new(script, length), .limit_ms = limit_ms };
+    struct session s = { .ifd = ifd, .hostile = hostile_new(script, length), .patient = patient };
     if (!s.hostile)
         return s.outcome;
     s.slot = virtual_insert(NODE, hostile_device(s.hostile));

@@ -44,5 +44,5 @@ struct outcome {
 /* Tells every call and every message on stderr: to look at a script. */
 extern bool hostile_verbose;
 
-/* How long a call may take: by the class of the command, or one limit for all of them (ms, 0: by class). */
-struct outcome hostile_run(const struct ifd *ifd, const uint8_t *script, size_t length, int64_t limit_ms);
+/* patient: until the script has ended and the device, honest then, is served, and once more after it was plugged in anew. */
+struct outcome hostile_run(const struct ifd *ifd, const uint8_t *script, size_t length, bool patient);
