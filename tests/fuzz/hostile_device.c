@@ -616,8 +616,10 @@ void hostile_name(const struct hostile *hostile, const char *node, char name[128
 bool hostile_over(const struct hostile *hostile)
 {
     const int64_t now_us = hostile->device.now_us;
-    return hostile->left == 0 && hostile->count == 0 && now_us >= hostile->blocked_until_us &&
-           now_us >= hostile->deaf_until_us;
+    for (size_t i = 0; i < hostile->count; i++)
+        if (hostile->items[(hostile->first + i) % ITEMS].due_us > now_us)
+            return false;
+    return hostile->left == 0 && now_us >= hostile->blocked_until_us && now_us >= hostile->deaf_until_us;
 }
 
 bool hostile_has_right_descriptors(const struct hostile *hostile)

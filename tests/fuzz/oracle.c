@@ -210,22 +210,35 @@ static bool answers_t1(const uint8_t *answer, size_t length)
 
 /* ---- APDU level ---- */
 
+/* bChainParameter, CCID 1.1 §6.2.1: whole, or begins, goes on, ends. */
+static bool in_order(bool first, bool *open, uint8_t chain)
+{
+    const bool right = first ? chain == 0 || chain == 1 : *open && (chain == 3 || chain == 2);
+    *open = right && (chain == 1 || chain == 3);
+    return right;
+}
+
 static size_t collected(enum oracle_level level, uint8_t own_ins, uint8_t *bytes, bool *whole)
 {
     size_t length = 0;
+    bool open = false, right = false;
     *whole = false;
     for (size_t i = command_begin; i < event_count; i++) {
         struct part part = { NULL, 0 };
         const uint8_t *const out = events[i].bytes;
         if (!is_transfer(&events[i]))
             continue;
-        const bool asks_more = level == ORACLE_SHORT
-                                   ? events[i].length > HEADER + 1 && out[HEADER + 1] == 0xc0 && own_ins != 0xc0
-                                   : out[8] == 0x10;
-        *whole = answer_to(i, &part);
-        if (!asks_more)
+        const bool goes_on = out[8] == 0x10;
+        const bool gets = level == ORACLE_SHORT && !goes_on && events[i].length > HEADER + 1 &&
+                          out[HEADER + 1] == 0xc0 && own_ins != 0xc0;
+        if (!answer_to(i, &part))
+            part = (struct part){ out, 0 }; /* no answer: nothing can be right that ends here */
+        const uint8_t chain = part.bytes == out ? 0xff : part.bytes[-1];
+        right = in_order(!goes_on, &open, chain) && (right || (!goes_on && !gets));
+        *whole = right && !open;
+        if (!goes_on && !gets)
             length = 0;
-        else if (level == ORACLE_SHORT && length >= 2)
+        else if (gets && length >= 2)
             length -= 2; /* 61xx */
         if (length + part.length <= ANSWER_MAX && part.length > 0)
             memcpy(bytes + length, part.bytes, part.length);
