@@ -46,6 +46,7 @@ enum action {
     STATUS_WORD = 23,   /* SW1, SW2: alone */
     OTHER_LENGTH = 24,  /* dwLength, 2 bytes: not what there is */
     HALT = 25,          /* the IN endpoint, until it is cleared */
+    BABBLE = 26,        /* a packet larger than a packet may be */
 };
 
 struct item {
@@ -54,6 +55,7 @@ struct item {
     const uint8_t *bytes; /* NULL: filler */
     size_t length, sent;
     uint8_t filler;
+    bool babble;
 };
 
 struct hostile {
@@ -288,6 +290,13 @@ static void say_flood(struct hostile *h)
         item->length = high << 8 | low, item->filler = take(h);
 }
 
+static void babble(struct hostile *h)
+{
+    struct item *const item = new_item(h, h->device.now_us);
+    if (item)
+        item->length = DEVICE_PACKET_MAX, item->filler = 0x80, item->babble = true;
+}
+
 static void fail_in(struct hostile *h, enum handshake handshake)
 {
     struct item *const item = new_item(h, h->device.now_us);
@@ -377,6 +386,8 @@ static bool act(struct hostile *h)
         return say_flood(h), false;
     case UNPLUG:
         return (void)virtual_at(h->slot, h->device.now_us + take_delay_us(h), unplug, h->slot), true;
+    case BABBLE:
+        return babble(h), false;
     case HALT:
         return device_halt(&h->device, h->identity.bulk_in), false;
     case INTERRUPT:
@@ -489,7 +500,7 @@ static enum handshake hostile_in(struct device *device, uint8_t endpoint, uint8_
     struct hostile *const h = hostile_of(device);
     struct item *const item = &h->items[h->first];
     const size_t unit = device_packet_size(device, endpoint);
-    const size_t most = unit < DEVICE_PACKET_MAX ? unit : DEVICE_PACKET_MAX;
+    const size_t most = unit < DEVICE_PACKET_MAX && !item->babble ? unit : DEVICE_PACKET_MAX;
     if (endpoint == h->identity.interrupt_in || h->count == 0 || item->due_us > device->now_us)
         return HANDSHAKE_NAK;
     const size_t left = item->length - item->sent;
