@@ -243,7 +243,8 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
         err = without_answer(exchange, &expected, err, usb_take_back_out(exchange->port, end) != USB_OUT_UNSENT);
     }
     explicit_bzero(exchange->out, length);
-    if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED && exchange->can_abort)
+    if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED && exchange->can_abort &&
+        command->type != CCID_ABORT)
         exchange->half_aborted = true; /* by a driver before us */
     return err;
 }
@@ -269,10 +270,12 @@ static bool abort_pair(struct exchange *exchange)
         .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
     };
     struct ccid_answer answer;
-    exchange->half_aborted = usb_abort(exchange->port, exchange->slot, exchange->sequence) != ERR_NONE ||
-                             send_and_await(exchange, &abort, &vigil, &answer) != ERR_NONE ||
-                             answer.status != CCID_OK;
-    return !exchange->half_aborted;
+    exchange->half_aborted = false;
+    if (usb_abort(exchange->port, exchange->slot, exchange->sequence) != ERR_NONE)
+        return false;
+    const enum err err = send_and_await(exchange, &abort, &vigil, &answer);
+    exchange->half_aborted = err == ERR_IO;
+    return err == ERR_NONE && answer.status == CCID_OK;
 }
 
 bool exchange_abort(struct exchange *exchange)
