@@ -84,7 +84,7 @@ static bool belongs(const struct ccid_answer *answer, const struct ccid_expectat
     case CCID_FAILED: /* the request's type, 6Ch or 81h instead of the right one: seen in three firmwares */
         return true;
     case CCID_RESERVED:
-        return false;
+        break;
     }
     return false;
 }

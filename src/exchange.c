@@ -28,7 +28,9 @@
 
 #define MAX_DROPPED 64 /* answers to nothing within one wait; a device that sends more is not speaking CCID */
 #define MAX_STALLS 3   /* within one wait */
+#define MAX_FAILURES 3 /* of USB transfers, before the device counts as broken */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
+#define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
@@ -254,6 +256,9 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
         err = without_answer(exchange, &expected, err, usb_take_back_out(exchange->port, end) != USB_OUT_UNSENT);
     }
     explicit_bzero(exchange->out, length);
+    if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED && exchange->can_abort &&
+        command->type != CCID_ABORT)
+        exchange->half_aborted = true; /* by a driver before us */
     return err;
 }
 
@@ -269,37 +274,50 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     return err;
 }
 
-bool exchange_abort(struct exchange *exchange)
+/* A device that has heard one half refuses everything until it has heard both. */
+static bool abort_pair(struct exchange *exchange)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
-    const struct ccid_expectation debt = exchange->debt;
     const int64_t now = usb_now_ms(exchange->port);
     struct vigil vigil = {
         .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
     };
     struct ccid_answer answer;
+    exchange->half_aborted = false;
+    if (usb_abort(exchange->port, exchange->slot, exchange->sequence) != ERR_NONE)
+        return false;
+    const enum err err = send_and_await(exchange, &abort, &vigil, &answer);
+    exchange->half_aborted = err == ERR_IO;
+    return err == ERR_NONE && answer.status == CCID_OK;
+}
+
+bool exchange_abort(struct exchange *exchange)
+{
+    const struct ccid_expectation debt = exchange->debt;
     if (!exchange->can_abort || !exchange->owed)
         return !exchange->owed;
     exchange->owed = false;
-    if (usb_abort(exchange->port, exchange->slot, exchange->sequence) == ERR_NONE &&
-        send_and_await(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK)
+    if (abort_pair(exchange))
         return true;
     exchange->owed = exchange->synchronised;
     exchange->debt = debt;
     return false;
 }
 
-/* A firmware may lose a command that it gets too early, so GetSlotStatus, and it alone, is asked again. */
+/* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
+ * alone, is asked again. */
 enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
 {
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
     struct ccid_answer answer;
+    unsigned failures = 0;
     enum err err;
     do {
         struct vigil attempt = vigil_part(vigil, exchange->status, usb_now_ms(exchange->port));
         err = send_and_await(exchange, &status, &attempt, &answer);
         exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
-    } while (err == ERR_TIMEOUT && usb_now_ms(exchange->port) < vigil_deadline_ms(vigil));
+    } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
+             usb_now_ms(exchange->port) < vigil_deadline_ms(vigil));
     if (err == ERR_NONE)
         exchange->synchronised = true;
     return err;
@@ -309,6 +327,8 @@ static enum err settle(struct exchange *exchange, struct vigil *vigil)
 {
     struct ccid_answer late;
     enum err err = ERR_NONE;
+    if (exchange->half_aborted && abort_pair(exchange))
+        exchange->owed = false;
     if (!exchange->synchronised) {
         err = exchange_synchronise(exchange, vigil);
         if (err == ERR_NONE)

@@ -41,7 +41,7 @@ static RESPONSECODE translate(enum err err)
     case ERR_CARD_RESET:
     case ERR_NOT_POWERED:
     case ERR_NO_MEMORY:
-        return IFD_COMMUNICATION_ERROR;
+        break;
     }
     return IFD_COMMUNICATION_ERROR;
 }

@@ -54,25 +54,27 @@ static enum err converse(struct card *card, struct t1_step step, struct vigil *v
 /* ---- start ---- */
 
 /* Tells the card how large its blocks may be. The descriptors say that the reader does it; none does. Whatever goes
- * wrong, the card goes on with the size it has. */
-static void negotiate_ifsd(struct card *card, const struct vigil *vigil)
+ * wrong with it, the card goes on with the size it has; only an error that is for good is one. */
+static enum err negotiate_ifsd(struct card *card, const struct vigil *vigil)
 {
     if (card->model->ifsd == T1_IFSD_DEFAULT)
-        return;
+        return ERR_NONE;
     struct vigil part = vigil_within(vigil, IFS_LIMIT_MS, card_now_ms(card));
     struct t1_step last;
     const enum err err = converse(card, t1_negotiate_ifsd(&card->t1, card->model->ifsd), &part, &last);
     if (err == ERR_TIMEOUT || (err == ERR_NONE && last.action != T1_DONE))
         log_info("the card did not agree to larger blocks; it works, but slower");
     if (err == ERR_NONE && last.action == T1_FAILED && last.failure == T1_DEAD)
-        card->powered = false;
+        return ERR_CARD;
+    return err == ERR_GONE || err == ERR_CANCELLED ? err : ERR_NONE;
 }
 
 enum err level_tpdu_start(struct card *card, struct vigil *vigil)
 {
     t1_reset(&card->t1, card->atr.ifsc, card->atr.crc);
-    negotiate_ifsd(card, vigil);
-    return card->powered ? ERR_NONE : ERR_CARD;
+    const enum err err = negotiate_ifsd(card, vigil);
+    card->powered = err == ERR_NONE;
+    return err;
 }
 
 /* ---- APDUs ---- */

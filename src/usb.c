@@ -13,9 +13,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "log.h"
+#include "usb_clock.h"
 
 #define CANCEL_LIMIT_MS 2000 /* the kernel completes a cancelled transfer at once; never hang if it does not */
 #define CLASS_DESCRIPTOR_TYPE 0x21
@@ -46,10 +46,7 @@ struct usb_port {
 
 int64_t usb_now_ms(const struct usb_port *port)
 {
-    struct timespec now;
-    (void)port;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return usb_clock_ms(port->context);
 }
 
 /* ---- open: find the device ---- */
@@ -241,6 +238,7 @@ static enum err open_port(struct usb_port *port, const struct usb_place *place, 
 enum err usb_open(struct usb_port **result, const struct usb_place *place, struct usb_identity *identity)
 {
     struct usb_port *port = calloc(1, sizeof *port);
+    *result = NULL;
     if (!port)
         return ERR_NO_MEMORY;
     port->node = -1;
@@ -259,13 +257,6 @@ enum err usb_claim(struct usb_port *port)
     return err;
 }
 
-/* A transfer that the kernel does not give back cannot be freed: it may still write to it. */
-static void free_pipe(struct pipe *pipe)
-{
-    if (pipe->state != PIPE_POSTED)
-        libusb_free_transfer(pipe->transfer);
-}
-
 void usb_close(struct usb_port *port)
 {
     if (!port)
@@ -276,12 +267,12 @@ void usb_close(struct usb_port *port)
         libusb_release_interface(port->handle, port->interface_number);
     if (port->handle)
         libusb_close(port->handle);
-    free_pipe(&port->in);
-    free_pipe(&port->out);
+    if (port->node >= 0)
+        close(port->node); /* the kernel gives back what it has not given back yet: now they can be freed */
+    libusb_free_transfer(port->in.transfer);
+    libusb_free_transfer(port->out.transfer);
     if (port->context)
         libusb_exit(port->context);
-    if (port->node >= 0)
-        close(port->node);
     free(port);
 }
 
@@ -327,11 +318,15 @@ static enum err submit(struct pipe *pipe, uint8_t *data, size_t length)
 
 enum err usb_post_in(struct usb_port *port, uint8_t *buffer, size_t size)
 {
+    if (port->gone)
+        return ERR_GONE;
     return port->in.state == PIPE_IDLE ? submit(&port->in, buffer, size) : ERR_NONE;
 }
 
 enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
 {
+    if (port->out.state == PIPE_POSTED) /* the kernel has not given the last one back */
+        return ERR_IO;
     port->out_data = data;
     port->out_length = length;
     port->out_moved = 0;
@@ -340,10 +335,12 @@ enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
 
 /* ---- waiting ---- */
 
-static void handle_events(struct usb_port *port, int64_t ms)
+/* false: libusb cannot wait, and trying again at once would only keep the processor busy. */
+static bool handle_events(struct usb_port *port, int64_t ms)
 {
     struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-    (void)libusb_handle_events_timeout_completed(port->context, &limit, &port->news);
+    const int error = libusb_handle_events_timeout_completed(port->context, &limit, &port->news);
+    return error == LIBUSB_SUCCESS || error == LIBUSB_ERROR_INTERRUPTED; /* by a signal */
 }
 
 static enum usb_event in_event(const struct usb_port *port)
@@ -397,7 +394,8 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
             return (struct usb_news){ .event = USB_TIMEOUT };
         const int64_t left = deadline_ms - usb_now_ms(port);
         late = left <= 0; /* look once more at what is there already */
-        handle_events(port, late ? 0 : left);
+        if (!handle_events(port, late ? 0 : left))
+            return (struct usb_news){ .event = USB_FAILED };
     }
     return news;
 }
@@ -416,9 +414,10 @@ static void take_back(struct pipe *pipe)
     if (pipe->state == PIPE_POSTED)
         (void)libusb_cancel_transfer(pipe->transfer); /* if it has ended already, its end is still to be handled */
     const int64_t deadline = usb_now_ms(port) + CANCEL_LIMIT_MS;
-    while (pipe->state == PIPE_POSTED && usb_now_ms(port) < deadline) {
+    bool waiting = pipe->state == PIPE_POSTED;
+    while (waiting) {
         port->news = 0;
-        handle_events(port, 100);
+        waiting = handle_events(port, 100) && pipe->state == PIPE_POSTED && usb_now_ms(port) < deadline;
     }
     if (pipe->state == PIPE_POSTED)
         log_error("the kernel does not give a cancelled transfer back");
@@ -438,9 +437,10 @@ static enum err send_rest(struct usb_port *port, int64_t deadline_ms)
 {
     uint8_t *const rest = (uint8_t *)port->out_data + port->out_moved;
     const enum err err = submit(&port->out, rest, port->out_length - port->out_moved);
-    while (err == ERR_NONE && port->out.state == PIPE_POSTED && usb_now_ms(port) < deadline_ms) {
+    bool waiting = err == ERR_NONE;
+    while (waiting && port->out.state == PIPE_POSTED && usb_now_ms(port) < deadline_ms) {
         port->news = 0;
-        handle_events(port, deadline_ms - usb_now_ms(port));
+        waiting = handle_events(port, deadline_ms - usb_now_ms(port));
     }
     if (err == ERR_NONE)
         take_back(&port->out);
@@ -457,9 +457,9 @@ enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
         ;
     if (port->out.state == PIPE_ENDED)
         port->out.state = PIPE_IDLE;
-    if (port->out_moved == port->out_length)
-        return USB_OUT_SENT;
-    return port->out_moved == 0 ? USB_OUT_UNSENT : USB_OUT_STUCK;
+    if (port->out_moved == 0)
+        return USB_OUT_UNSENT;
+    return port->out_moved == port->out_length ? USB_OUT_SENT : USB_OUT_STUCK;
 }
 
 /* ---- control ---- */
@@ -495,9 +495,8 @@ enum err usb_set_configuration(struct usb_port *port)
     enum err err = translate(libusb_get_configuration(port->handle, &configuration));
     if (err == ERR_NONE)
         err = translate(libusb_set_configuration(port->handle, configuration));
-    if (err == ERR_NONE)
-        err = usb_claim(port);
-    return err;
+    const enum err claimed = usb_claim(port);
+    return err == ERR_NONE ? claimed : err;
 }
 
 size_t usb_string(struct usb_port *port, enum usb_string which, char *text, size_t size)

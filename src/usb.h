@@ -2,8 +2,8 @@
 /*
  * usb.h - one CCID interface of one USB device: open, claim, one IN and one OUT transfer, one wait.
  *
- * usb.c implements it by libusb-1.0 and is the only file that knows libusb. Tests replace it at link time
- * by a virtual key with a virtual clock, so every notion of time of the driver comes from usb_now_ms().
+ * usb.c implements it by libusb-1.0 and is the only file that knows libusb. Every notion of time of the driver comes
+ * from usb_now_ms(), so that tests, whose libusb is a virtual one with virtual keys and clocks, need not wait.
  *
  * One thread at a time uses a port; only usb_cancel() may be called from any other thread.
  */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "usb.h"
 
 static RESPONSECODE open_as(DWORD lun, const char *name)
 {

@@ -403,6 +403,19 @@ static void the_longest_blocks_fit(void **state)
     assert_false(t1_received(&t1, block, sizeof block).heard);
 }
 
+/* No caller does that; should one do it all the same, nothing is sent. */
+static void when_nothing_is_due_a_block_or_silence_is_the_end(void **state)
+{
+    static const uint8_t block[] = { 0x00, 0x00, 0x02, 0x90, 0x00, 0x92 };
+    struct t1 t1;
+    (void)state;
+    t1_reset(&t1, 32, false);
+    assert_int_equal(t1_received(&t1, block, sizeof block).action, T1_FAILED);
+    assert_int_equal(t1_silence(&t1).failure, T1_DEAD);
+    assert_int_equal(t1_listen(&t1).failure, T1_DEAD);
+    assert_false(t1_pending(&t1));
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 static const struct CMUnitTest TESTS[] = {
@@ -459,6 +472,7 @@ static const struct CMUnitTest TESTS[] = {
     TEST(with_a_crc_blocks_end_in_two_bytes_of_it),
     TEST(what_has_not_the_form_of_a_block_is_an_error),
     TEST(the_longest_blocks_fit),
+    cmocka_unit_test(when_nothing_is_due_a_block_or_silence_is_the_end),
 };
 
 int main(void)

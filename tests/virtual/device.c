@@ -88,7 +88,7 @@ size_t device_packet_size(const struct device *device, uint8_t endpoint)
 {
     const uint8_t *bytes = device->identity->configuration;
     const size_t length = device->identity->configuration_len;
-    for (size_t at = 0; at + 7 <= length; at += bytes[at])
+    for (size_t at = 0; at + 7 <= length && bytes[at] > 0; at += bytes[at])
         if (bytes[at + 1] == DESCRIPTOR_ENDPOINT && bytes[at + 2] == endpoint)
             return (size_t)(bytes[at + 4] | bytes[at + 5] << 8);
     return 0;

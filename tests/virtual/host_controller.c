@@ -118,9 +118,10 @@ static bool move_in(struct host_controller *host, struct urb *urb)
         memcpy(urb->buffer + urb->actual, packet, length < room ? length : room);
         urb->actual += length < room ? length : room;
     }
-    if (handshake == HANDSHAKE_ACK && length > room)
+    const size_t packet_size = device_packet_size(host->device, urb->endpoint);
+    if (handshake == HANDSHAKE_ACK && (length > room || length > packet_size))
         return end(host, urb, URB_OVERFLOW);
-    const bool is_short = length < device_packet_size(host->device, urb->endpoint);
+    const bool is_short = length < packet_size;
     return settle(host, urb, handshake, is_short || urb->actual == urb->length);
 }
 

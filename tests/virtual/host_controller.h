@@ -16,7 +16,7 @@ enum urb_status {
     URB_PENDING,
     URB_OK,
     URB_STALL,     /* the endpoint is halted until CLEAR_FEATURE(ENDPOINT_HALT), or the control request is refused */
-    URB_OVERFLOW,  /* the device sent a packet larger than the room that was left; the room is filled */
+    URB_OVERFLOW,  /* the device sent a packet larger than it may, or than the room that was left; the room is filled */
     URB_NO_ANSWER, /* no such endpoint, or the device is not configured */
     URB_CANCELLED,
     URB_GONE,      /* unplugged */

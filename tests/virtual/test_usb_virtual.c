@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_usb_virtual.c - the driver's usb.h on a virtual key with a virtual clock keeps what usb.h promises. */
+/* test_usb_virtual.c - usb.c on the virtual libusb, a virtual key and a virtual clock keeps what usb.h promises. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "fake_icc.h"
 #include "pro.h"
+#include "usb.h"
 #include "usb_virtual.h"
 
 #define NODE "/dev/bus/usb/001/002"

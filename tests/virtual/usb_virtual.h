@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * usb_virtual.h - a bus of virtual keys in process: usb_virtual.c implements the driver's usb.h on it.
+ * usb_virtual.h - a bus of virtual keys in process; libusb_virtual.h is the libusb on it.
  *
  * Each slot of the bus holds one device and has a clock of its own, which stands still until somebody waits in
- * usb_wait() and then jumps to what happens next: to the device's next event, a planned action, or the deadline. So
+ * libusb and then jumps to what happens next: to the device's next event, a planned action, or the deadline. So
  * a wait takes no real time and is exact. Packets move in no time.
  *
- * Any number of threads may use any number of ports. A slot has one lock; planned actions run within it, so they may
+ * Any number of threads may use any number of slots. A slot has one lock; planned actions run within it, so they may
  * touch the device and its card, and call what is declared here, but must not wait for another thread: for that,
  * stop the clock with virtual_hold_at().
  */
@@ -16,7 +16,6 @@
 #include <stdint.h>
 #include "device.h"
 #include "host_controller.h"
-#include "usb.h"
 
 struct virtual_slot;
 
@@ -27,12 +26,11 @@ struct virtual_slot *virtual_insert(const char *node, struct device *device);
 /* Ends the slot; nobody may have it open. */
 void virtual_remove(struct virtual_slot *slot);
 
-/* Takes the device out: open ports get USB_GONE, the node is gone; and puts it back in: it may be opened anew. */
+/* Takes the device out: who has it open finds it gone, the node is gone; and puts it back in: it may be opened anew. */
 void virtual_unplug(struct virtual_slot *slot);
 void virtual_plug(struct virtual_slot *slot);
 
-/* Makes usb_open() answer ERR_ACCESS; makes usb_claim() answer ERR_BUSY for an interface, as if another program had
- * it. */
+/* Makes opening the node fail for want of permission; makes claiming an interface fail, as if another program had it. */
 void virtual_deny_access(struct virtual_slot *slot, bool deny);
 void virtual_occupy(struct virtual_slot *slot, uint8_t interface_number, bool occupied);
 
@@ -44,7 +42,7 @@ void virtual_pass(struct virtual_slot *slot, int64_t us);
 /* Calls the action when the clock gets to at_us, before what the device does then. At most 16 are planned. */
 bool virtual_at(struct virtual_slot *slot, int64_t at_us, void (*action)(void *context), void *context);
 
-/* The clock stops at at_us: whoever waits there waits in real time, until usb_cancel() or virtual_release(). */
+/* The clock stops at at_us: whoever waits there waits in real time, until it is interrupted or virtual_release(). */
 void virtual_hold_at(struct virtual_slot *slot, int64_t at_us);
 void virtual_release(struct virtual_slot *slot);
 
@@ -57,5 +55,5 @@ void virtual_unlock(struct virtual_slot *slot);
 
 struct host_statistics virtual_statistics(struct virtual_slot *slot);
 
-/* Ports that are open, of all slots: 0 when the driver has closed all it opened. */
+/* libusb_virtual.c: libusb contexts that are open, of all slots: 0 when the driver has given back all it had. */
 size_t virtual_open_ports(void);
