@@ -7,7 +7,6 @@
 
 #define HEADER 10
 #define PACKET 64
-#define ANSWER_US 1000
 
 /* ---- CCID and T=1, honest ---- */
 
@@ -42,7 +41,9 @@ size_t scripted_block(const uint8_t *command, uint8_t pcb, uint8_t said, const u
                       uint8_t *answer)
 {
     uint8_t block[260];
-    return scripted_frame(command, block, write_block(pcb, said, inf, length, block), answer);
+    const size_t whole = scripted_frame(command, block, write_block(pcb, said, inf, length, block), answer);
+    explicit_bzero(block, sizeof block); /* it may carry a secret */
+    return whole;
 }
 
 static void answer_block(struct scripted_key *key, const uint8_t *block)
@@ -115,7 +116,7 @@ static enum handshake out(struct device *device, uint8_t endpoint, const uint8_t
     key->in_length = key->answer(key, key->out, key->out_length, key->in);
     key->in_at = key->out_length = 0;
     key->in_ready = false;
-    key->answer_at_us = key->in_length > 0 || key->empty_packet ? device->now_us + ANSWER_US : DEVICE_NEVER;
+    key->answer_at_us = key->in_length > 0 || key->empty_packet ? device->now_us + key->delay_us : DEVICE_NEVER;
     return HANDSHAKE_ACK;
 }
 
@@ -188,6 +189,7 @@ struct scripted_key *scripted_new(const char *model)
     key->atr_length = identity->atr_len;
     key->device = (struct device){ .firmware = &FIRMWARE, .identity = &key->identity };
     key->answer = scripted_honest;
+    key->delay_us = MS;
     return key;
 }
 

@@ -3,7 +3,7 @@
  * scripted_key.h - a key that says what a test wants, byte by byte, and has no firmware of its own to keep it honest.
  *
  * It has the descriptors of a model, which a test may change before it is plugged in, and knows enough of an honest key
- * and of T=1 to serve a client who asks for nothing in particular: every APDU is answered 9000. Each answer takes 1 ms.
+ * and of T=1 to serve a client who asks for nothing in particular: every APDU is answered 9000.
  */
 #pragma once
 #include <stdbool.h>
@@ -30,6 +30,7 @@ struct scripted_key {
     scripted_answer *answer; /* may be changed at any time */
     uint8_t atr[33];
     size_t atr_length;
+    int64_t delay_us;        /* how long its answers take; 1 ms */
     bool empty_packet;       /* before the next answer comes a packet without a byte */
     unsigned commands;       /* whole messages got */
     unsigned class_requests; /* control requests other than the standard ones */
