@@ -46,7 +46,7 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
         .port = port, .bulk_in = identity->bulk_in, .bulk_out = identity->bulk_out,
         .packet_size = identity->packet_size,
         /* room for a stale packet before the answer, and never a multiple short of a packet */
-        .in_size = round_up(longest + 2u * identity->packet_size, identity->packet_size),
+        .in_size = round_up(longest + (size_t)2 * identity->packet_size, identity->packet_size),
         .out_size = max_message,
         .status = patience_defaults.of[PATIENCE_STATUS],
     };

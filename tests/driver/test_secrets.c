@@ -124,23 +124,32 @@ void log_msg(int priority, const char *format, ...)
     log_text[log_length++] = '\n';
 }
 
+/* The hexadecimal digits of the text in pairs, from the first or the second on: letters of words are among them. */
+static size_t read_hexadecimal(const char *text, size_t length, unsigned skip, uint8_t *bytes)
+{
+    static const char DIGITS[] = "0123456789abcdef0123456789ABCDEF";
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) {
+        const char *const digit = text[i] ? strchr(DIGITS, text[i]) : NULL;
+        if (!digit)
+            continue;
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
+        bytes[count / 2] = (uint8_t)(bytes[count / 2] << 4 | ((digit - DIGITS) & 15));
+        count++;
+    }
+    return count / 2;
+}
+
 /* Fails if the text tells a secret, as it is or in hexadecimal. */
 static void tells_nothing(const char *text, size_t length)
 {
     static uint8_t bytes[sizeof log_text];
-    size_t count = 0;
-    int high = -1;
     assert_int_equal(find_secret((const uint8_t *)text, length), SECRETS_COUNT);
-    for (size_t i = 0; i < length; i++) {
-        const char *const digits = "0123456789abcdef", lower = (char)(text[i] | 0x20);
-        const char *const digit = lower ? strchr(digits, text[i] >= '0' && text[i] <= '9' ? text[i] : lower) : NULL;
-        if (!digit)
-            continue;
-        if (high >= 0)
-            bytes[count++] = (uint8_t)(high << 4 | (digit - digits));
-        high = high >= 0 ? -1 : (int)(digit - digits);
-    }
-    assert_int_equal(find_secret(bytes, count), SECRETS_COUNT);
+    for (unsigned skip = 0; skip < 2; skip++)
+        assert_int_equal(find_secret(bytes, read_hexadecimal(text, length, skip, bytes)), SECRETS_COUNT);
 }
 
 static char run_directory[] = "/tmp/secrets.XXXXXX";
@@ -444,17 +453,31 @@ static void what_is_left_would_be_found(void **state)
     (void)state;
     for (unsigned which = 0; which < SECRETS_COUNT; which++) {
         uint8_t *bytes = malloc(300);
-        char hex[3 * PIN_LENGTH + 1];
         assert_non_null(bytes);
         assert_null(secret_in_memory());
         write_secret(which, 7, bytes + 100, PIN_LENGTH);
-        for (size_t i = 0; i < PIN_LENGTH; i++)
-            snprintf(hex + 3 * i, 4, "%02X ", bytes[100 + i]);
         assert_non_null(secret_in_memory());
         explicit_bzero(bytes, 300);
         assert_null(secret_in_memory());
         free(bytes);
-        assert_int_not_equal(strlen(hex), 0);
+    }
+}
+
+static void what_is_told_would_be_found(void **state)
+{
+    (void)state;
+    for (unsigned which = 0; which < SECRETS_COUNT; which++) {
+        char line[100] = "ifd-nitrokey: bytes ";
+        uint8_t bytes[50];
+        unsigned found = SECRETS_COUNT;
+        write_secret(which, 0, bytes, PIN_LENGTH);
+        for (size_t i = 0; i < PIN_LENGTH; i++)
+            snprintf(line + 20 + 3 * i, 4, which == PIN ? "%02X " : "%02x:", bytes[i]);
+        for (unsigned skip = 0; skip < 2 && found == SECRETS_COUNT; skip++)
+            found = find_secret(bytes, read_hexadecimal(line, strlen(line), skip, bytes));
+        assert_int_equal(found, which);
+        explicit_bzero(bytes, sizeof bytes);
+        explicit_bzero(line, sizeof line);
     }
 }
 
@@ -464,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_left_would_be_found),
+        TEST(what_is_told_would_be_found),
         TEST(at_tpdu_level_nothing_is_left),
         TEST(at_short_apdu_level_nothing_is_left),
         TEST(at_extended_apdu_level_nothing_is_left),
