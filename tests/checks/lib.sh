@@ -15,6 +15,7 @@ verdict() {
         echo "not ok $2"
         [ -z "${3:-}" ] || tail -n 40 "$3" >&2
     fi
+    return "$1"
 }
 
 # skip NAME WHY
