@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * test_secrets.c - what a command or an answer carries is nowhere when it is over: not in memory, not in a line of the
- * log, not in a status file; however it ends.
+ * log, not in a status file or a trace; however it ends.
  *
  * The client's buffers and those of the scripted key are wiped before the search. What is found then, in any memory of
  * the process that can be written, freed or not, is the driver's.
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 #include "scripted_key.h"
 
 /*
@@ -152,23 +153,30 @@ static void tells_nothing(const char *text, size_t length)
         assert_int_equal(find_secret(bytes, read_hexadecimal(text, length, skip, bytes)), SECRETS_COUNT);
 }
 
-static char run_directory[] = "/tmp/secrets.XXXXXX";
-static unsigned status_files;
+static char run_directory[] = "/tmp/secrets.XXXXXX", trace_directory[] = "/tmp/traces.XXXXXX";
+static unsigned files_seen;
 
-/* Reads what "ifd-nitrokey watch" would read now. */
-static void look_at_status_files(void)
+/* Reads the files of a directory, packed or not: what "ifd-nitrokey watch" would read now, what has been traced. */
+static void look_at_files(const char *path, bool remove)
 {
-    DIR *directory = opendir(run_directory);
+    DIR *directory = opendir(path);
     assert_non_null(directory);
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        static char text[4096];
-        const int file = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC);
-        const ssize_t length = file >= 0 ? read(file, text, sizeof text) : -1;
+        static char text[1 << 16];
+        const int fd = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC);
+        gzFile file = entry->d_name[0] != '.' && fd >= 0 ? gzdopen(fd, "r") : NULL;
+        const int length = file ? gzread(file, text, sizeof text) : -1;
+        assert_true(length < (int)sizeof text);
         if (length > 0) {
             tells_nothing(text, (size_t)length);
-            status_files++;
+            files_seen++;
         }
-        close(file);
+        if (file)
+            gzclose(file);
+        else
+            close(fd);
+        if (file && remove)
+            unlinkat(dirfd(directory), entry->d_name, 0);
     }
     closedir(directory);
 }
@@ -254,7 +262,7 @@ static void pull_out(void *context)
 static size_t story(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
 {
     key->delay_us = MS;
-    look_at_status_files();
+    look_at_files(run_directory, false);
     if (command[0] != XFR_BLOCK || (level == AT_TPDU && (command[11] & 0xc0) == 0xc0))
         return scripted_honest(key, command, length, answer);
     if (level == AT_EXTENDED && length == 15 && command[11] == 0xc0) /* the driver asks whether it listens */
@@ -395,7 +403,9 @@ static void play(const char *model, const struct command *command)
     asks_for_plaintext = command->asks_for_plaintext;
     told = message = 0;
     key->answer = story;
+    files_seen = 0;
     const RESPONSECODE code = run(key, command);
+    assert_true(files_seen > 0 || command->header[1] != 0x50); /* the class whose progress is told */
     if ((code == IFD_SUCCESS) != (ending == WELL))
         fail_msg("%s, %s, ending %d after %u good messages: code %ld", model, command->name, (int)ending, good_messages,
                  (long)code);
@@ -408,6 +418,9 @@ static void play(const char *model, const struct command *command)
     scripted_free(key);
     tells_nothing(log_text, log_length);
     log_length = 0;
+    files_seen = 0;
+    look_at_files(trace_directory, true);
+    assert_int_equal(files_seen, 1);
 }
 
 static void plays(const char *model)
@@ -440,12 +453,6 @@ static void at_extended_apdu_level_nothing_is_left(void **state)
     (void)state;
     level = AT_EXTENDED;
     plays("nitrokey-3");
-}
-
-static void status_files_were_there_to_be_looked_at(void **state)
-{
-    (void)state;
-    assert_true(status_files > 10);
 }
 
 static void what_is_left_would_be_found(void **state)
@@ -491,13 +498,17 @@ int main(void)
         TEST(at_tpdu_level_nothing_is_left),
         TEST(at_short_apdu_level_nothing_is_left),
         TEST(at_extended_apdu_level_nothing_is_left),
-        TEST(status_files_were_there_to_be_looked_at),
     };
     mallopt(M_PERTURB, 0); /* or freed memory would be overwritten for us, */
     mallopt(M_TRIM_THRESHOLD, 1 << 30); /* or given back */
-    if (!mkdtemp(run_directory) || setenv("IFD_NITROKEY_RUN", run_directory, 1) != 0)
+    char trace[sizeof trace_directory + 20];
+    if (!mkdtemp(run_directory) || !mkdtemp(trace_directory) || setenv("IFD_NITROKEY_RUN", run_directory, 1) != 0)
+        return 1;
+    snprintf(trace, sizeof trace, "%s/key.pcap.gz", trace_directory);
+    if (setenv("IFD_NITROKEY_TRACE", trace, 1) != 0 || setenv("IFD_NITROKEY_TRACE_NAMES", "yes", 1) != 0)
         return 1;
     const int result = cmocka_run_group_tests_name("secrets", tests, NULL, NULL);
     rmdir(run_directory);
+    rmdir(trace_directory);
     return result;
 }
