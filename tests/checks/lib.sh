@@ -36,7 +36,7 @@ summary() {
 unpack() {
     local architecture=$1 directory=$2 apt=$2.apt options package
     shift 2
-    [ ! -e "$directory/.complete" ] || return 0
+    [ "$(cat "$directory/.complete" 2>/dev/null)" != "$*" ] || return 0
     mkdir -p "$directory" "$apt/state/lists/partial" "$apt/cache/archives/partial"
     : >"$apt/status"
     options=(-qq -o "Dir::State=$apt/state" -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt/cache"
@@ -46,5 +46,5 @@ unpack() {
     for package in "$apt"/*.deb; do
         dpkg-deb -x "$package" "$directory" || return
     done
-    touch "$directory/.complete"
+    echo "$*" >"$directory/.complete"
 }
