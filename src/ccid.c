@@ -94,7 +94,7 @@ bool ccid_find_answer(const uint8_t *bytes, size_t length, size_t packet_size,
 {
     if (packet_size == 0)
         return false;
-    for (size_t at = 0; at < length && length - at >= CCID_HEADER; at += packet_size) {
+    for (size_t at = 0; at + CCID_HEADER <= length; at += packet_size) {
         *answer = view(bytes + at, length - at);
         if (belongs(answer, expected) && answer->complete && answer->length == length - at - CCID_HEADER)
             return true;

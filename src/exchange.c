@@ -46,7 +46,7 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
         .port = port, .bulk_in = identity->bulk_in, .bulk_out = identity->bulk_out,
         .packet_size = identity->packet_size,
         /* room for a stale packet before the answer, and never a multiple short of a packet */
-        .in_size = round_up(longest + 2u * identity->packet_size, identity->packet_size),
+        .in_size = round_up(longest + (size_t)2 * identity->packet_size, identity->packet_size),
         .out_size = max_message,
         .status = patience_defaults.of[PATIENCE_STATUS],
     };
@@ -64,6 +64,7 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
 
 void exchange_close(struct exchange *exchange)
 {
+    exchange->owed = false; /* the port is closed: nothing writes to the buffer any more */
     if (exchange->in && exchange->out)
         exchange_wipe(exchange);
     free(exchange->in);
@@ -106,10 +107,19 @@ static void record(struct exchange *exchange, size_t length, const uint8_t *answ
         trace_received(exchange->trace, answer, length - stale, exchange->heard_ms);
 }
 
+/* What the transfer before has brought goes first: nobody wipes the buffer while a transfer is posted. */
+static enum err post_in(struct exchange *exchange)
+{
+    explicit_bzero(exchange->in, exchange->filled);
+    exchange->filled = 0;
+    return usb_post_in(exchange->port, exchange->in, exchange->in_size);
+}
+
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
 {
+    exchange->filled = length;
     if (length == 0)
         return false; /* the zero-length packet after an answer of full packets */
     heard(exchange);
@@ -142,7 +152,7 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
 {
     struct nuisance nuisance = { 0, 0 };
     for (;;) {
-        enum err err = usb_post_in(exchange->port, exchange->in, exchange->in_size);
+        enum err err = post_in(exchange);
         if (err != ERR_NONE)
             return err == ERR_GONE ? ERR_GONE : ERR_IO;
         const struct usb_news news = usb_wait(exchange->port, vigil_deadline_ms(vigil));
@@ -152,9 +162,11 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
                 return ERR_NONE;
             break;
         case USB_OVERRUN:
+            exchange->filled = exchange->in_size;
             nuisance.dropped++;
             break;
         case USB_STALLED_IN:
+            exchange->filled = exchange->in_size;
             err = after_stall(exchange, exchange->bulk_in, &nuisance);
             break;
         case USB_STALLED_OUT:
@@ -227,7 +239,7 @@ static enum err without_answer(struct exchange *exchange, const struct ccid_expe
 static enum err post(struct exchange *exchange, size_t length)
 {
     /* IN before OUT: the answer finds its buffer waiting. */
-    enum err err = usb_post_in(exchange->port, exchange->in, exchange->in_size);
+    enum err err = post_in(exchange);
     if (err == ERR_NONE)
         err = usb_post_out(exchange->port, exchange->out, length);
     return err == ERR_NONE || err == ERR_GONE ? err : ERR_IO;

@@ -136,13 +136,10 @@ EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUC
     case TAG_IFD_SIMULTANEOUS_ACCESS:
         return give_byte(READER_MAX, Length, Value);
     case TAG_IFD_THREAD_SAFE:
-        return give_byte(1, Length, Value);
     case TAG_IFD_SLOTS_NUMBER:
         return give_byte(1, Length, Value);
     case TAG_IFD_SLOT_THREAD_SAFE:
-        return give_byte(0, Length, Value);
     case TAG_IFD_POLLING_THREAD_KILLABLE: /* it holds a reference */
-        return give_byte(0, Length, Value);
     case TAG_IFD_DEVICE_REMOVED: /* an unplug is noticed on the wire; any client could claim one by this tag */
         return give_byte(0, Length, Value);
     case TAG_IFD_POLLING_THREAD_WITH_TIMEOUT:

@@ -3,7 +3,7 @@
 #include "patience.h"
 #include <string.h>
 
-#define SECONDS 1000u
+#define SECONDS UINT64_C(1000)
 #define MINUTES (60 * SECONDS)
 #define HOURS (60 * MINUTES)
 #define LONGEST (24 * HOURS)

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #define TRIES 3 /* §11.6.3.2 rules 7.1 to 7.4 and 6.4 */
+#define ANSWER_MAX (65536 + 2) /* ISO 7816-4 §5.1: Ne and the status word */
 
 enum {
     PCB_R = 0x80,
@@ -180,7 +181,11 @@ static struct t1_step received_i(struct t1 *t1, uint8_t pcb, const uint8_t *inf,
     t1->errors = 0;
     t1->nr ^= 1;
     take(t1, inf, length);
-    struct t1_step step = pcb & PCB_MORE ? send_r(t1, R_NONE) : done(t1);
+    struct t1_step step;
+    if (t1->answer_length > ANSWER_MAX)
+        step = resynchronise(t1); /* it would go on for ever */
+    else
+        step = pcb & PCB_MORE ? send_r(t1, R_NONE) : done(t1);
     step.heard = true;
     return step;
 }

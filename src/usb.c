@@ -338,7 +338,7 @@ enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
 /* false: libusb cannot wait, and trying again at once would only keep the processor busy. */
 static bool handle_events(struct usb_port *port, int64_t ms)
 {
-    struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+    struct timeval limit = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
     const int error = libusb_handle_events_timeout_completed(port->context, &limit, &port->news);
     return error == LIBUSB_SUCCESS || error == LIBUSB_ERROR_INTERRUPTED; /* by a signal */
 }

@@ -70,7 +70,7 @@ static void bar(const struct status *status, int64_t now, char text[BAR + 4])
     text[0] = '[';
     for (int i = 0; i < BAR; i++)
         text[1 + i] = i < done ? '#' : '.';
-    strcpy(text + 1 + BAR, "] ");
+    memcpy(text + 1 + BAR, "] ", 3);
 }
 
 static void running_line(const struct status *s, int64_t now, char line[LINE_SIZE])
@@ -199,7 +199,7 @@ static int once(const struct settings *settings)
 
 static int forever(const struct settings *settings)
 {
-    static const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000 };
+    static const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
     struct shown shown[STATUS_MAX] = { { .runs = false } };
     struct status all[STATUS_MAX];
     bool complained = false;

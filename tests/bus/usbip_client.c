@@ -294,7 +294,7 @@ static bool wait_for_end(struct usbip_client *client, uint32_t sequence, unsigne
     struct timespec end;
     int error = 0;
     clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += timeout_ms / 1000;
+    end.tv_sec += (time_t)(timeout_ms / 1000);
     end.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
     if (end.tv_nsec >= 1000000000) {
         end.tv_nsec -= 1000000000;

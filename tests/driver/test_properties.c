@@ -46,7 +46,7 @@ static void a_buffer_that_is_too_small_is_told(void **state)
 {
     (void)state;
     UCHAR value[8];
-    DWORD length = 4;
+    DWORD length = sizeof(void *) - 1;
     assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_STOP_POLLING_THREAD, &length, value), IFD_ERROR_INSUFFICIENT_BUFFER);
     length = 5;
     assert_int_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_ATR_STRING, &length, value), IFD_ERROR_INSUFFICIENT_BUFFER);

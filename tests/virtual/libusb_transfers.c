@@ -14,6 +14,7 @@ struct virtual_transfer {
     int64_t expires_us;
     bool posted, expired;
     uint8_t *copy; /* of what goes out: the kernel takes it at submission */
+    size_t copy_length;
     _Alignas(max_align_t) uint8_t seen[];
 };
 
@@ -25,6 +26,15 @@ static struct libusb_transfer *seen(struct virtual_transfer *transfer)
 static struct virtual_transfer *hidden(struct libusb_transfer *transfer)
 {
     return (struct virtual_transfer *)(void *)((uint8_t *)transfer - offsetof(struct virtual_transfer, seen));
+}
+
+/* Wiped, too: tests look for what the driver leaves in memory. */
+static void drop_copy(struct virtual_transfer *transfer)
+{
+    if (transfer->copy)
+        explicit_bzero(transfer->copy, transfer->copy_length);
+    free(transfer->copy);
+    transfer->copy = NULL;
 }
 
 static int64_t after_ms(const struct virtual_slot *slot, unsigned ms)
@@ -137,6 +147,7 @@ static void report(struct virtual_transfer *ended)
         ended = transfer->next;
         public->status = transfer->expired ? LIBUSB_TRANSFER_TIMED_OUT : libusb_status(transfer->urb.status);
         public->actual_length = (int)transfer->urb.actual;
+        drop_copy(transfer);
         public->callback(public);
     }
 }
@@ -212,7 +223,7 @@ void LIBUSB_CALL libusb_free_transfer(struct libusb_transfer *transfer)
     if (!transfer)
         return;
     libusb_count(-1);
-    free(hidden(transfer)->copy);
+    drop_copy(hidden(transfer));
     free(hidden(transfer));
 }
 
@@ -253,8 +264,9 @@ static int start(struct libusb_device_handle *handle, struct virtual_transfer *t
 
 static uint8_t *copy_of(struct virtual_transfer *transfer, const struct libusb_transfer *public)
 {
-    free(transfer->copy);
-    transfer->copy = malloc((size_t)public->length + 1);
+    drop_copy(transfer);
+    transfer->copy_length = (size_t)public->length;
+    transfer->copy = malloc(transfer->copy_length + 1);
     if (!transfer->copy)
         abort();
     memcpy(transfer->copy, public->buffer, (size_t)public->length);

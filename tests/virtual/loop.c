@@ -96,8 +96,8 @@ static void close_gaps(struct loop *loop)
 static bool sleep_until(struct loop *loop, int64_t wake_us)
 {
     const int64_t left_us = wake_us - loop_now_us();
-    const struct timespec sleep = { .tv_sec = left_us > 0 ? left_us / MICROSECONDS : 0,
-                                    .tv_nsec = left_us > 0 ? left_us % MICROSECONDS * 1000 : 0 };
+    const struct timespec sleep = { .tv_sec = left_us > 0 ? (time_t)(left_us / MICROSECONDS) : 0,
+                                    .tv_nsec = left_us > 0 ? (long)(left_us % MICROSECONDS * 1000) : 0 };
     for (nfds_t i = 0; i < loop->count; i++)
         loop->polled[i].revents = 0;
     return ppoll(loop->polled, loop->count, wake_us == INT64_MAX ? NULL : &sleep, NULL) >= 0 || errno == EINTR;
