@@ -64,9 +64,11 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
 
 void exchange_close(struct exchange *exchange)
 {
-    exchange->owed = false; /* the port is closed: nothing writes to the buffer any more */
-    if (exchange->in && exchange->out)
-        exchange_wipe(exchange);
+    /* The port is closed: nothing writes to them any more, whatever is owed. */
+    if (exchange->in)
+        explicit_bzero(exchange->in, exchange->in_size);
+    if (exchange->out)
+        explicit_bzero(exchange->out, exchange->out_size);
     free(exchange->in);
     free(exchange->out);
     exchange->in = exchange->out = NULL;
@@ -79,9 +81,10 @@ void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms)
 
 void exchange_wipe(struct exchange *exchange)
 {
-    if (!exchange->owed) /* a transfer that is posted still writes there */
-        explicit_bzero(exchange->in, exchange->in_size);
-    explicit_bzero(exchange->out, exchange->out_size);
+    if (exchange->owed) /* a transfer that is posted still writes there */
+        return;
+    explicit_bzero(exchange->in, exchange->filled);
+    exchange->filled = 0;
 }
 
 /* ---- waiting ---- */
@@ -199,6 +202,13 @@ static void restart(struct exchange *exchange)
         log_error("that failed; plug the key in again");
 }
 
+/* Nobody tells how much it had brought. */
+static void take_back_in(struct exchange *exchange)
+{
+    usb_take_back_in(exchange->port);
+    exchange->filled = exchange->in_size;
+}
+
 /* The IN transfer stays posted while an answer is owed: some firmwares lose one that nobody reads. */
 static void out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected, bool sent)
 {
@@ -207,7 +217,7 @@ static void out_of_patience(struct exchange *exchange, const struct ccid_expecta
     exchange->owed = sent && !lost;
     exchange->debt = *expected;
     if (!sent)
-        usb_take_back_in(exchange->port);
+        take_back_in(exchange);
     if (lost)
         exchange->synchronised = false;
     if (lost && exchange->can_restart)
@@ -219,7 +229,7 @@ static void broken(struct exchange *exchange, const struct ccid_expectation *exp
 {
     exchange->owed = false;
     exchange->synchronised = exchange->synchronised && !sent;
-    usb_take_back_in(exchange->port);
+    take_back_in(exchange);
     log_error("USB transfer failed (answer %u)", expected->sequence);
 }
 

@@ -22,7 +22,7 @@ struct exchange {
     uint8_t slot, sequence;
     uint8_t *in, *out;
     size_t in_size, out_size;
-    size_t filled;                /* bytes of in that the last transfer has brought */
+    size_t filled;                /* bytes of in that the last transfer may have brought */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */
@@ -68,5 +68,5 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
  */
 bool exchange_abort(struct exchange *exchange);
 
-/* Overwrites both buffers: they carried an APDU. */
+/* Overwrites what an answer has left behind; a command is overwritten when it has gone. */
 void exchange_wipe(struct exchange *exchange);
