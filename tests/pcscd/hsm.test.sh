@@ -47,16 +47,16 @@ refuses_to_initialize() {
     not hsm_initializes && grep 'PIN code or key incorrect' "$work/initialize" && hsm_counts 3 14
 }
 
-# One of the two shares by sc-hsm-tool, which takes its time to derive a key from the password; the other as it would.
-brings_dkek() {
-    hsm_says 'DKEK import pending, 2 share(s) still missing' &&
-        sc-hsm-tool --create-dkek-share "$work/share" --password "a long one" &&
-        sc-hsm-tool --import-dkek-share "$work/share" --password "a long one" | grep '1 share(s) still missing' &&
-        answers 9000 "$select_hsm" "8052000020$(content_of_share)00" && hsm_says 'DKEK key check value : [0-9A-F]*'
-}
+# A share, 00 01 ... 1F, as sc-hsm-tool --create-dkek-share writes one. To make it takes as long as to bring it to the
+# device: ten million times MD5 of the password.
+share=U2FsdGVkX192aXJ0dWFsIYvZSWKAUkEjzpvyqIJeVWMKqIBmUmgkdt6Z0q6hx1MenS+7HxoYn6F7DXgzBmnGlQ==
 
-content_of_share() {
-    head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | tr a-f A-F
+# The second one comes without sc-hsm-tool. The check value is the beginning of SHA-256 of one added to the other.
+brings_dkek() {
+    hsm_says 'DKEK import pending, 2 share(s) still missing' && base64 --decode <<<"$share" >"$work/share" &&
+        sc-hsm-tool --import-dkek-share "$work/share" --password "a long one" | grep '1 share(s) still missing' &&
+        answers 9000 "$select_hsm" 8052000020030A11181F262D343B424950575E656C737A81888F969DA4ABB2B9C0C7CED5DC00 &&
+        hsm_says 'DKEK key check value : A8B95B52EE84D895'
 }
 
 # moves_key REFERENCE ID: the key leaves its place wrapped, and comes back as another one.
