@@ -105,8 +105,8 @@ static void check_node(const struct scene *scene, const struct key *key, struct 
     char line[LINE_MAX_TO_TYPE];
     struct stat node;
     if (stat(key->node, &node) != 0) {
-        tell(report, WRONG, "node", "sudo systemctl restart systemd-udevd", "%s is missing: udev does not run, or this is a "
-             "container that has to be given the device", key->node);
+        tell(report, WRONG, "node", NULL, "%s is missing: a container has to be given it, as by --device=%s", key->node,
+             key->node);
         return;
     }
     const struct group *const group = getgrgid(node.st_gid);

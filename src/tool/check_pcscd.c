@@ -34,11 +34,9 @@ static void check_units(const struct scene *scene, struct report *report)
     if (!scene->has_systemd)
         return;
     const bool on = run(ask_socket, socket, sizeof socket) || run(ask_service, service, sizeof service);
-    if (!on && strncmp(socket, "masked", 6) == 0)
-        tell(report, WRONG, "socket", "sudo systemctl unmask pcscd.socket pcscd.service && sudo systemctl enable --now pcscd.socket",
-             "pcscd.socket is masked, so pcscd cannot be started");
-    else if (!on && socket[0])
-        tell(report, WRONG, "socket", scene->start_pcscd, "pcscd.socket is off: pcscd is not started when somebody needs it");
+    if (!on && socket[0])
+        tell(report, WRONG, "socket", scene->start_pcscd, "pcscd.socket is %s: pcscd is not started when somebody needs it",
+             strncmp(socket, "masked", 6) == 0 ? "masked" : "off");
     else if (on)
         tell(report, FINE, "socket", NULL, "systemd starts pcscd when somebody needs it");
 }

@@ -74,6 +74,17 @@ bool scene_pcscd_may(const struct scene *scene, const char *path)
 
 /* ---- lines to type ---- */
 
+#define START "sudo systemctl enable --now pcscd.socket"
+
+/* systemctl refuses to start what is masked. */
+static const char *start_by_systemd(void)
+{
+    char state[64];
+    const char *const ask[] = { "systemctl", "is-enabled", "pcscd.socket", NULL };
+    (void)run(ask, state, sizeof state);
+    return strncmp(state, "masked", 6) == 0 ? "sudo systemctl unmask pcscd.socket pcscd.service && " START : START;
+}
+
 static const struct {
     const char *program, *install, *again;
 } PACKAGERS[] = {
@@ -89,7 +100,7 @@ static void look_for_lines(struct scene *scene)
     const bool is_packaged = readlink("/proc/self/exe", self, sizeof self - 1) > 0 && strcmp(self, "/usr/bin/ifd-nitrokey") == 0;
     scene->has_systemd = access("/run/systemd/system", F_OK) == 0;
     scene->restart_pcscd = scene->has_systemd ? "sudo systemctl restart pcscd" : "sudo service pcscd restart";
-    scene->start_pcscd = scene->has_systemd ? "sudo systemctl enable --now pcscd.socket" : "sudo service pcscd start";
+    scene->start_pcscd = scene->has_systemd ? start_by_systemd() : "sudo service pcscd start";
     scene->installer = "install the package";
     scene->install_again = "sudo meson install -C build"; /* where it was built, as README says */
     for (size_t i = sizeof PACKAGERS / sizeof PACKAGERS[0]; i-- > 0;)

@@ -7,14 +7,9 @@
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
-tool=$(built ifd-nitrokey)
+. "$(dirname "$0")/diagnosis.sh"
 
 # ---- the machine ----
-
-# stand_in NAME: a script on standard input, before all others in PATH.
-stand_in() {
-    mkdir -p "$work/bin" && { echo '#!/bin/bash' && cat; } >"$work/bin/$1" && chmod +x "$work/bin/$1"
-}
 
 private_directory() {
     mkdir -p "$1" && mount -t tmpfs -o mode=755 tmpfs "$1"
@@ -31,45 +26,11 @@ until $pcsc_list >/dev/null 2>&1; do sleep 0.05; done
 END
     stand_in apt-get </dev/null
     stand_in apt <<<'[ "$*" = "install pcscd" ] && umount /usr/sbin/pcscd && service pcscd start'
-    export PATH=$work/bin:$PATH
     for directory in /usr/local /usr/share/metainfo "$(pkg-config --variable=udevdir udev)/rules.d" /etc/udev/rules.d \
         /etc/polkit-1/rules.d; do
         private_directory "$directory" || return
     done
     mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && meson install -C build --no-rebuild
-}
-
-# ---- findings ----
-
-# finds CHECK PATTERN: doctor finds something wrong, and says so; its line is to be typed next.
-finds() {
-    "$tool" doctor --json >"$work/found"
-    equal $? 1 || return
-    line=$(python3 - "$work/found" "$@" <<'END'
-import json, re, sys
-found = [f for f in json.load(open(sys.argv[1])) if f["verdict"] == "wrong"]
-for f in found:
-    if f["check"] == sys.argv[2] and re.search(sys.argv[3], f["says"]):
-        print(f["type"] or "")
-        sys.exit()
-sys.exit(f"it finds {found}")
-END
-    ) || { echo "$line" && return 1; }
-}
-
-# In the shell of a person.
-type_line() {
-    echo "$line" >>"$work/typed.log"
-    [ -n "$line" ] && bash -c "$line" </dev/null
-}
-
-nothing_is_wrong() {
-    "$tool" doctor || { grep -A 1 '^✗' "$work/check" | tail -n 2 && return 1; }
-}
-
-# works_again: nothing is wrong, and the key answers.
-works_again() {
-    wait_until 20 cards_present 1 && nothing_is_wrong && serves
 }
 
 # ---- what goes wrong ----

@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# doctor.test.sh - what ifd-nitrokey doctor finds of udev and systemd: each provoked, its line typed; then the key works.
+# It needs systemd, for the units of pcscd.
+. "$(dirname "$0")/lib.sh"
+. "$here/../pcscd/diagnosis.sh"
+rules=$(pkg-config --variable=udevdir udev)/rules.d
+
+# Debian's units, but started without all else that a computer starts, and with a log that the scenario can read.
+prepare_machine() {
+    local unit
+    for unit in pcscd.socket pcscd.service; do
+        mkdir -p "/run/systemd/system/$unit.d"
+        printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
+    done
+    printf '[Service]\nStandardOutput=append:%s\nStandardError=append:%s\n' "$work/pcscd.log" "$work/pcscd.log" \
+        >/run/systemd/system/pcscd.service.d/log.conf
+    stand_in sudo <<<'exec "$@"'
+    export GNUPGHOME=$work/gnupg && mkdir -m 700 "$GNUPGHOME" && echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && systemctl daemon-reload
+}
+
+# ---- what goes wrong ----
+
+socket_is_off() {
+    systemctl disable --now pcscd.socket && systemctl stop pcscd
+}
+
+socket_is_masked() {
+    socket_is_off && systemctl mask pcscd.socket
+}
+
+socket_is_off_tomorrow() {
+    systemctl disable pcscd.socket
+}
+
+rules_are_shadowed() {
+    ln -sf /dev/null /etc/udev/rules.d/70-ifd-nitrokey.rules
+}
+
+rules_are_late() {
+    mv "$rules/70-ifd-nitrokey.rules" "$rules/90-ifd-nitrokey.rules" && udevadm control --reload && replug key
+}
+
+rules_are_missing() {
+    rm "$rules/70-ifd-nitrokey.rules"
+}
+
+is_not_for_pcscd() {
+    groupadd --system pcscd && useradd --system --gid pcscd --no-create-home pcscd &&
+        printf '[Service]\nUser=pcscd\nRuntimeDirectory=pcscd\n' >/run/systemd/system/pcscd.service.d/user.conf &&
+        systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
+}
+
+persists() {
+    echo 1 >"$(device_of key)/power/persist"
+}
+
+tagged() {
+    udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
+}
+
+# ---- the story ----
+
+check "a machine with the driver installed" prepare_machine
+check "a key is plugged in" start_key key
+check "doctor says that pcscd does not run" finds pcscd 'does not run'
+check "its line is typed" type_line
+check "and the key works" works_again
+while read -r provoke check says; do
+    check "provoked: ${provoke//_/ }" "$provoke"
+    check "doctor finds it" finds "$check" "$says"
+    check "its line is typed" type_line
+    check "and the key works" works_again
+done <<'END'
+socket_is_off pcscd does not run
+socket_is_masked socket is masked
+socket_is_off_tomorrow socket is off
+rules_are_shadowed rules /etc/udev/rules.d/70-ifd-nitrokey.rules hides
+rules_are_late rules comes too late
+rules_are_missing rules udev has no
+persists suspend would seem the same
+is_not_for_pcscd node runs as pcscd, who may not open
+END
+check "the key is the person's at the seat" tagged
+summary
