@@ -9,6 +9,7 @@
     generate.py plist OUT TEMPLATE               Info.plist of the bundle
     generate.py rules [--group=GROUP] OUT TEMPLATE
                                                  udev rules, for members of GROUP as well
+    generate.py metainfo OUT TEMPLATE            AppStream metadata of the driver
     generate.py table OUT                        the README's table of models (Markdown)
     generate.py readme README                    puts that table into README, in the place of the one that is there
 
@@ -425,6 +426,13 @@ def rules(template, group, products):
     return template.replace("@RULES@", "\n".join(lines))
 
 
+def metainfo(template, products):
+    """modalias: the kernel writes the identifiers in upper-case hexadecimal; any bcdDevice."""
+    ids = (usb_id(r) for r in products)
+    lines = [f"    <modalias>usb:v{vendor:04X}p{product:04X}d*</modalias>" for vendor, product in ids]
+    return template.replace("@MODALIASES@", "\n".join(lines))
+
+
 def row(generations):
     """Of the README's table; the generations of a product have the same quirks as far as the driver goes."""
     quirks = generations[0]["quirks"]
@@ -481,7 +489,7 @@ def group_name(value):
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in ("check", "list", "models", "identities", "plist", "rules", "table", "readme"):
+    for kind in ("check", "list", "models", "identities", "plist", "rules", "metainfo", "table", "readme"):
         sub = kinds.add_parser(kind)
         if kind == "check":
             sub.add_argument("--readme", type=Path)
@@ -492,7 +500,7 @@ def command_line():
             sub.add_argument("--depfile", type=Path)
         if kind == "rules":
             sub.add_argument("--group", type=group_name, default="")
-        if kind in ("plist", "rules"):
+        if kind in ("plist", "rules", "metainfo"):
             sub.add_argument("template", type=Path)
         sub.add_argument("file", nargs="*", type=Path)
     return parser.parse_args()
@@ -508,6 +516,8 @@ def result(arguments, readers):
     template = arguments.template.read_text(encoding="utf-8")
     if arguments.kind == "plist":
         return plist(template, products(readers))
+    if arguments.kind == "metainfo":
+        return metainfo(template, products(readers))
     return rules(template, arguments.group, products(readers))
 
 
