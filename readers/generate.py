@@ -433,6 +433,16 @@ def metainfo(template, products):
     return template.replace("@MODALIASES@", "\n".join(lines))
 
 
+USES = {"gnuk": "GnuPG, OpenSC", "none": "", "opcard": "GnuPG, OpenSC", "openpgp-card-2.1": "GnuPG, OpenSC",
+        "openpgp-card-3.4": "GnuPG, OpenSC"}  # by the application on the card
+
+
+def used_with(reader):
+    """An HSM's application is OpenSC's; a key with nothing but FIDO is a reader whose card knows no application."""
+    by_firmware = "no program: FIDO goes by HID" if reader["firmware"] == "nk3" else "OpenSC"
+    return USES.get(reader["card"]["application"]) or by_firmware
+
+
 def row(generations):
     """Of the README's table; the generations of a product have the same quirks as far as the driver goes."""
     quirks = generations[0]["quirks"]
@@ -445,7 +455,8 @@ def row(generations):
     levels = dict.fromkeys(LEVELS[level(r["ccid"])] for r in generations)
     names = ", ".join(sorted({r["model"] for r in generations}))
     vendor, product = usb_id(generations[0])
-    return f'| {names} | {vendor:04x}:{product:04x} | {" or ".join(levels)} | {end} | {forgets} |'
+    uses = used_with(generations[0])
+    return f'| {names} | {vendor:04x}:{product:04x} | {uses} | {" or ".join(levels)} | {end} | {forgets} |'
 
 
 def table(readers):
@@ -453,8 +464,8 @@ def table(readers):
     generations = {}
     for reader in readers:
         generations.setdefault(usb_id(reader), []).append(reader)
-    lines = ["| model | USB id | exchange level | a command that was given up is | a reset forgets a verified PIN |",
-             "|---|---|---|---|---|"]
+    lines = ["| model | USB id | works with | exchange level | a command that was given up is | a reset forgets a verified PIN |",
+             "|---|---|---|---|---|---|"]
     return "\n".join(lines + [row(group) for group in generations.values()] + [""])
 
 

@@ -90,6 +90,18 @@ static bool read_gnupg(struct gnupg *gnupg)
     return true;
 }
 
+/* Its directory as a person types it, "~/.gnupg" or within quotation marks. */
+static const char *typed_home(const struct gnupg *gnupg)
+{
+    static char typed[LINE_MAX_TO_TYPE];
+    const char *const home = getenv("HOME");
+    const size_t length = home ? strlen(home) : 0;
+    if (length > 0 && strncmp(gnupg->home, home, length) == 0 && strcmp(gnupg->home + length, "/.gnupg") == 0)
+        return "~/.gnupg";
+    line_to_type(typed, "'%s'", gnupg->home);
+    return typed;
+}
+
 /* scdaemon takes a number, or the beginning of a reader's name. */
 static void check_reader_port(const struct scene *scene, const struct gnupg *gnupg, struct report *report)
 {
@@ -99,7 +111,7 @@ static void check_reader_port(const struct scene *scene, const struct gnupg *gnu
         found = found || strncmp(scene->pcsc.readers[i].name, gnupg->reader_port, strlen(gnupg->reader_port)) == 0;
     if (found || !scene->pcsc.answers || scene->pcsc.count == 0)
         return;
-    line_to_type(line, "sed -i '/reader-port/d' '%s/scdaemon.conf' && " STOP_SCDAEMON, gnupg->home);
+    line_to_type(line, "sed -i /reader-port/d %s/scdaemon.conf && " STOP_SCDAEMON, typed_home(gnupg));
     tell(report, WRONG, "gnupg", line, "scdaemon.conf names the reader \"%s\", and no reader's name begins so", gnupg->reader_port);
 }
 
@@ -115,9 +127,9 @@ void check_gnupg(const struct scene *scene, struct report *report)
         return;
     }
     if (!gnupg.disable_ccid) {
-        line_to_type(line, "mkdir -p -m 700 '%s' && echo disable-ccid >>'%s/scdaemon.conf' && " STOP_SCDAEMON,
-                 gnupg.home, gnupg.home);
-        tell(report, WRONG, "gnupg", line, "GnuPG %s uses a driver of its own, past pcscd, with time limits of its own",
+        const char *const home = typed_home(&gnupg);
+        line_to_type(line, "mkdir -p -m 700 %s && echo disable-ccid >>%s/scdaemon.conf && " STOP_SCDAEMON, home, home);
+        tell(report, WRONG, "gnupg", line, "GnuPG %s uses a driver of its own with time limits of its own, past pcscd",
              gnupg.version);
     } else {
         tell(report, FINE, "gnupg", NULL, "GnuPG %s goes through pcscd%s", gnupg.version, gnupg.pcsc_shared ?

@@ -33,7 +33,8 @@ static void check_units(const struct scene *scene, struct report *report)
     const char *const ask_service[] = { "systemctl", "is-enabled", "pcscd.service", NULL };
     if (!scene->has_systemd)
         return;
-    const bool on = run(ask_socket, socket, sizeof socket) || run(ask_service, service, sizeof service);
+    (void)run(ask_service, service, sizeof service); /* "indirect" is a word for: as the socket */
+    const bool on = run(ask_socket, socket, sizeof socket) || strncmp(service, "enabled", 7) == 0;
     if (!on && socket[0])
         tell(report, WRONG, "socket", scene->start_pcscd, "pcscd.socket is %s: pcscd is not started when somebody needs it",
              strncmp(socket, "masked", 6) == 0 ? "masked" : "off");

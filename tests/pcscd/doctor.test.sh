@@ -11,25 +11,11 @@ on_bus "$@"
 
 # ---- the machine ----
 
-private_directory() {
-    mkdir -p "$1" && mount -t tmpfs -o mode=755 tmpfs "$1"
-}
-
-# What "meson install" writes to is private too, and has been installed.
 prepare_machine() {
-    stand_in sudo <<<'exec "$@"'
-    stand_in service <<END
-pid=\$(cat /run/pcscd/pcscd.pid 2>/dev/null)
-[ "\$2" = start ] || { kill "\$pid" && while kill -0 "\$pid" 2>/dev/null; do sleep 0.05; done; }
-LD_PRELOAD=$usbfs_shim USBFS_SHIM_LOG=$work/shim.log pcscd --foreground --debug --apdu >>$work/pcscd.log 2>&1 &
-until $pcsc_list >/dev/null 2>&1; do sleep 0.05; done
-END
+    private_machine || return
     stand_in apt-get </dev/null
     stand_in apt <<<'[ "$*" = "install pcscd" ] && umount /usr/sbin/pcscd && service pcscd start'
-    for directory in /usr/local /usr/share/metainfo "$(pkg-config --variable=udevdir udev)/rules.d" /etc/udev/rules.d \
-        /etc/polkit-1/rules.d; do
-        private_directory "$directory" || return
-    done
+    mkdir -p /etc/polkit-1/rules.d && mount -t tmpfs -o mode=755 tmpfs /etc/polkit-1/rules.d || return
     mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && meson install -C build --no-rebuild
 }
 

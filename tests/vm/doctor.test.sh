@@ -60,6 +60,36 @@ tagged() {
     udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
 }
 
+# ---- what the pages say ----
+
+# does COMMAND: as README shows it.
+does() {
+    check "$1" bash -c "$1"
+}
+
+# The editor of this person writes what README says.
+edits() {
+    stand_in editor <<'END'
+printf '%s\n' '[Service]' 'Environment=IFD_NITROKEY_PATIENCE=nonsense' >"$1"
+END
+    SYSTEMD_EDITOR=editor "$@"
+}
+
+# journald is not needed for anything else.
+with_journal() {
+    rm -f /run/systemd/system/pcscd.service.d/log.conf && systemctl daemon-reload && systemctl start systemd-journald &&
+        systemctl restart pcscd && wait_until 30 cards_present 1
+}
+
+journal_says() {
+    "$@" | grep 'IFD_NITROKEY_PATIENCE is ignored'
+}
+
+served_by_tcp() {
+    mkdir -p "$work/source" && cd "$work/source" && $1 >"$work/served" 2>&1 &
+    wait_until 20 grep -q '^listening on ' "$work/served"
+}
+
 # ---- the story ----
 
 check "a machine with the driver installed" prepare_machine
@@ -83,4 +113,18 @@ persists suspend would seem the same
 is_not_for_pcscd node runs as pcscd, who may not open
 END
 check "the key is the person's at the seat" tagged
+
+does "udevadm control --reload"
+check "systemctl edit pcscd" edits systemctl edit pcscd
+check "a log by systemd" with_journal
+does "systemctl restart pcscd"
+check "journalctl -u pcscd" wait_until 30 journal_says journalctl -u pcscd
+check "the key is taken out" stop_key key
+check "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
+    served_by_tcp "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240"
+ip link set lo up
+does "usbip attach --remote 127.0.0.1 --busid 1-1"
+check "it has a card" wait_until 60 cards_present 1
+does "usbip detach --port 0"
+check "it is gone" wait_until 60 reader_count 0
 summary
