@@ -23,7 +23,8 @@ static const struct {
     { "Xen", "Xen", "xl usbdev-attach NAME-OF-THE-MACHINE hostbus=BUS hostaddr=ADDRESS" },
 };
 
-/* Which virtual machine this is, NULL if none; and the line that passes the key through, typed on the host. */
+/* Which virtual machine this is, "" if that is not known, NULL if none; and the line, for the host, that passes the key
+ * through. */
 static const char *virtual_machine(const char **type)
 {
     char maker[64], info[8192];
@@ -40,7 +41,7 @@ static const char *virtual_machine(const char **type)
             return MACHINES[i].name;
         }
     const bool hypervisor = text_read_file("/proc/cpuinfo", info, sizeof info) > 0 && strstr(info, " hypervisor");
-    return hypervisor ? "some hypervisor's" : NULL;
+    return hypervisor ? "" : NULL;
 }
 
 static void tell_of_absence(const struct scene *scene, struct report *report)
@@ -53,8 +54,8 @@ static void tell_of_absence(const struct scene *scene, struct report *report)
         tell(report, WRONG, "key", "ifd-nitrokey list", "no Nitrokey with a smart card interface is plugged in: "
              "plug it in, try another socket, or one without a hub");
     if (machine)
-        tell(report, UNSEEN, "virtual-machine", type, "this is a virtual machine (%s): the key must be passed through to it. "
-             "On the host:", machine);
+        tell(report, UNSEEN, "virtual-machine", type, "this is a virtual machine%s%s: the computer it runs on must pass the key "
+             "through to it%s", machine[0] ? " of " : "", machine, type ? ", there:" : "");
 }
 
 void check_keys(const struct scene *scene, struct report *report)

@@ -91,7 +91,7 @@ static void bar(const struct status *status, int64_t now, char text[BAR + 4])
 static void running_line(const struct status *s, int64_t now, char line[LINE_SIZE])
 {
     char elapsed[TIME_SIZE], ago[TIME_SIZE], from[TIME_SIZE], to[TIME_SIZE], silence[TIME_SIZE], total[TIME_SIZE];
-    char marks[BAR + 4], usual[64] = "";
+    char marks[BAR + 4], usual[96] = "";
     bar(s, now, marks);
     if (s->usually_to > 0)
         snprintf(usual, sizeof usual, "usually %s to %s; ", duration(s->usually_from, from),
