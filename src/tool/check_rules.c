@@ -86,6 +86,14 @@ bool rules_name_group(const char *group)
     return text && strstr(text, pattern);
 }
 
+/* The installation again, of which pcscd and udev are to learn. */
+static const char *install_again(const struct scene *scene)
+{
+    static char line[LINE_MAX_TO_TYPE];
+    line_to_type(line, "%s && %s", scene->install_again, scene->restart_pcscd);
+    return line;
+}
+
 /* The line FIRST, and then udev reads its rules again. */
 static const char *and_apply(const char *first, const struct scene *scene)
 {
@@ -108,12 +116,12 @@ void check_rules(const struct scene *scene, struct report *report)
         tell(report, WRONG, "rules", and_apply(first, scene), "%s comes too late: its number must be below %d, where the person "
              "at the seat gets access", late, SEAT_RULES);
     } else if (!found) {
-        tell(report, WRONG, "rules", and_apply(scene->install_again, scene), "udev has no " RULES_FILE);
+        tell(report, WRONG, "rules", and_apply(install_again(scene), scene), "udev has no " RULES_FILE);
     } else if (hidden[0]) {
         line_to_type(first, "sudo rm %s", taken);
         tell(report, WRONG, "rules", and_apply(first, scene), "%s hides %s, and says something else", taken, hidden);
     } else if (!strstr(text, "ID_SMARTCARD_READER")) {
-        tell(report, WRONG, "rules", and_apply(scene->install_again, scene), "%s does not say what it should", taken);
+        tell(report, WRONG, "rules", and_apply(install_again(scene), scene), "%s does not say what it should", taken);
     } else {
         tell(report, FINE, "rules", NULL, "udev's rules are in %s", taken);
     }

@@ -48,7 +48,7 @@ rules_are_missing() {
 
 is_not_for_pcscd() {
     groupadd --system pcscd && useradd --system --gid pcscd --no-create-home pcscd &&
-        printf '[Service]\nUser=pcscd\nRuntimeDirectory=pcscd\n' >/run/systemd/system/pcscd.service.d/user.conf &&
+        printf '[Service]\nUser=pcscd\n' >/run/systemd/system/pcscd.service.d/user.conf &&
         systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
 }
 
@@ -67,12 +67,12 @@ does() {
     check "$1" bash -c "$1"
 }
 
-# The editor of this person writes what README says.
+# The editor of a person at a terminal.
 edits() {
     stand_in editor <<'END'
 printf '%s\n' '[Service]' 'Environment=IFD_NITROKEY_PATIENCE=nonsense' >"$1"
 END
-    SYSTEMD_EDITOR=editor "$@"
+    SYSTEMD_EDITOR=editor script -qec "$*" "$work/edited"
 }
 
 # journald is not needed for anything else.
