@@ -6,6 +6,7 @@
     generate.py list [--level LEVEL]             their names, a line each; of one exchange level: tpdu or apdu
     generate.py models OUT                       the driver's table of models (C)
     generate.py identities OUT                   descriptors, strings and ATRs of the virtual keys (C)
+    generate.py quirks OUT                       the quirks of each product as reader files say them, for describe (C)
     generate.py plist OUT TEMPLATE               Info.plist of the bundle
     generate.py rules [--group=GROUP] OUT TEMPLATE
                                                  udev rules, for members of GROUP as well
@@ -348,6 +349,27 @@ def models(products):
     return "\n".join(lines + ["};", ""])
 
 
+def toml(value):
+    """As it stands in a reader file."""
+    if isinstance(value, bool):
+        return c_bool(value)
+    if isinstance(value, bytes):
+        return f'"{value.hex(" ").upper()}"'
+    return f"[{value[0]}, {value[1]}]" if isinstance(value, list) else str(value)
+
+
+def quirks(products):
+    lines = ["/* Generated from readers/ */", "static const struct {", "    uint16_t vendor_id, product_id;",
+             "    const char *text;", "} QUIRKS[] = {"]
+    for reader in products:
+        said = [f"{key} = {toml(reader['quirks'][key])}\n" for key, (_, default) in DRIVER_QUIRKS.items()
+                if reader["quirks"][key] != default]
+        escaped = "".join(said).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        vendor, product = usb_id(reader)
+        lines.append(f'    {{ 0x{vendor:04x}, 0x{product:04x}, "{escaped}" }},')
+    return "\n".join(lines + ["};", ""])
+
+
 def device_descriptor(device):
     indices = [1 + i if device[key] else 0 for i, key in enumerate(("manufacturer", "product", "serial"))]
     return struct.pack("<BBHBBBBHHHBBBB", 18, 1, device["usb"], device["class"], device["subclass"], device["protocol"],
@@ -500,7 +522,7 @@ def group_name(value):
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in ("check", "list", "models", "identities", "plist", "rules", "metainfo", "table", "readme"):
+    for kind in ("check", "list", "models", "identities", "quirks", "plist", "rules", "metainfo", "table", "readme"):
         sub = kinds.add_parser(kind)
         if kind == "check":
             sub.add_argument("--readme", type=Path)
@@ -520,6 +542,8 @@ def command_line():
 def result(arguments, readers):
     if arguments.kind == "models":
         return models(products(readers))
+    if arguments.kind == "quirks":
+        return quirks(products(readers))
     if arguments.kind == "identities":
         return identities(readers)
     if arguments.kind == "table":

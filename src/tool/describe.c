@@ -9,6 +9,7 @@
 #include "keys.h"
 #include "pcsc.h"
 #include "power_on.h"
+#include "quirks.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -32,7 +33,7 @@ static const char *const CHECKS[] = {
     "name: as libccid calls it, or settings of users that name the reader break",
     "serial and strings: made-up values of the same form, nothing of your key's",
     "quirks: readers/README.md says what each means; leave out what you do not know",
-    "then: readers/generate.py check readers/*.toml, its line in meson.build, and tests/run",
+    "then: readers/generate.py check, readers/generate.py readme README.md, and tests/run",
 };
 
 /* ---- descriptors ---- */
@@ -206,23 +207,13 @@ static void print_card(FILE *out, enum ccid_level level, const uint8_t *atr, siz
     fprintf(out, "\"\napplication = \"%s\"\n", applications[level]);
 }
 
-static void print_quirks(FILE *out, const struct model *model)
+/* Those of its product, if the driver knows it. */
+static void print_quirks(FILE *out, const struct key *key)
 {
     fputs("\n[quirks]\n", out);
-    if (!model)
-        return;
-    fprintf(out, "ifsd = %u\n", model->ifsd);
-    if (model->has_mute_answer) {
-        fputs("mute_answer = \"", out);
-        print_bytes(out, model->mute_answer, model->mute_answer_len);
-        fputs("\"\n", out);
-    }
-    if (model->has_abort)
-        fprintf(out, "abort_from = 0x%04x\n", model->abort_from);
-    if (model->set_configuration)
-        fputs("set_configuration = true\n", out);
-    if (model->generation_s[1] > 0)
-        fprintf(out, "generation_s = [%u, %u]\n", model->generation_s[0], model->generation_s[1]);
+    for (size_t i = 0; i < sizeof QUIRKS / sizeof QUIRKS[0]; i++)
+        if (QUIRKS[i].vendor_id == key->vendor_id && QUIRKS[i].product_id == key->product_id)
+            fputs(QUIRKS[i].text, out);
 }
 
 /* ---- which key, and its ATR ---- */
@@ -276,7 +267,7 @@ static void write_file(FILE *out, const struct key *key, const struct descriptor
     print_device(out, key, all);
     print_interfaces(out, key, all);
     print_card(out, level, atr, length);
-    print_quirks(out, key->model);
+    print_quirks(out, key);
 }
 
 static int write_json(const struct key *key, const struct descriptors *all, const uint8_t *atr, size_t length)

@@ -11,7 +11,7 @@ PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man
 def is_command(text):
     """A program's name alone is only its name, but one in a directory of ours is a command."""
     program, *arguments = text.split()[:2] or [""]
-    if re.search(r"(\.(md|c|h|sh)|/)$", program):
+    if re.search(r"(\.(md|c|h|sh|csv)|/)$", program):
         return False
     return program in PROGRAMS and bool(arguments) and not arguments[0].isdigit() or program.split("/")[0] in PROGRAMS and "/" in program
 

@@ -170,8 +170,8 @@ as "ifd-nitrokey watch" watch_for_a_moment
 does "opensc-tool --list-readers"
 does "ifd-nitrokey describe >new-key.toml"
 does "ifd-nitrokey describe >readers/new-key.toml"
-does "readers/generate.py check readers/*.toml"
-does "readers/generate.py table table.md readers/*.toml"
+does "readers/generate.py check"
+does "readers/generate.py readme README.md"
 does "tests/demo --help"
 does "tests/run --help"
 as "build/tests/virtual-nitrokey --help" "$virtual_nitrokey" --help
