@@ -138,7 +138,11 @@ check "pcscd starts by the line" finds pcscd 'does not run' && check "that is sh
 check "a key is plugged in, as it says" start_key key
 check "then nothing is wrong" works_again
 cp "$tool" "$work/bin/doctor"
-check "without root it says what it cannot see" says_what_it_cannot_see
+if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
+    check "without root it says what it cannot see" says_what_it_cannot_see
+else
+    skip "without root it says what it cannot see" "there is nobody else in this namespace"
+fi
 while read -r provoke check says; do
     check "provoked: ${provoke//_/ }" "$provoke"
     check "doctor finds it" finds "$check" "$says"
@@ -158,9 +162,13 @@ gpg_takes_the_key gnupg uses a driver of its own
 gpg_wants_another_reader gnupg no reader's name begins so
 opensc_leaves_it_out opensc does not see
 END
-check "provoked: polkit refuses" polkit_refuses
-check "doctor finds it" polkit_is_found
-check "its line is typed" type_line
-check "and polkit has the rule" polkit_has_the_rule
-kill "$polkit"
+if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
+    check "provoked: polkit refuses" polkit_refuses
+    check "doctor finds it" polkit_is_found
+    check "its line is typed" type_line
+    check "and polkit has the rule" polkit_has_the_rule
+    kill "$polkit"
+else
+    skip "polkit refuses, and has the rule" "there is nobody else in this namespace"
+fi
 summary
