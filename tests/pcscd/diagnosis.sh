@@ -38,7 +38,7 @@ for f in found:
         sys.exit()
 sys.exit(f"it finds {found}")
 END
-    ) || { echo "$line" && return 1; }
+    ) || { echo "$line" && line= && return 1; }
 }
 
 # In the shell of a person.
