@@ -118,6 +118,8 @@ does "udevadm control --reload"
 check "systemctl edit pcscd" edits systemctl edit pcscd
 check "a log by systemd" with_journal
 does "systemctl restart pcscd"
+does "sudo systemctl stop pcscd.socket pcscd.service"
+does "sudo systemctl start pcscd.socket"
 check "journalctl -u pcscd" wait_until 30 journal_says journalctl -u pcscd
 check "the key is taken out" stop_key key
 check "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
