@@ -5,7 +5,7 @@ import re
 import sys
 
 PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja", "opensc-tool",
-            "pkg-config", "readers", "systemctl", "tests", "udevadm", "usbip")
+            "pkg-config", "readers", "sudo", "systemctl", "tests", "udevadm", "usbip")
 
 
 def is_command(text):

@@ -121,6 +121,19 @@ doctor_mends() {
     finds gnupg 'a driver of its own' && type_line && ifd-nitrokey doctor
 }
 
+# The recording, from a plugged-in key till Ctrl-C.
+records() {
+    service pcscd stop
+    LD_PRELOAD=$usbfs_shim bash -c "$1" >"$work/recording.log" 2>&1 &
+    wait_until 20 cards_present 1 && serves && kill -INT "$(</run/pcscd/pcscd.pid)" && wait_until 20 not pgrep -x pcscd
+}
+
+# trace_tells COMMAND: of the file that there is.
+trace_tells() {
+    local file=(key-*.pcap.gz)
+    ${1/key-*.pcap.gz/${file[0]}} | tee "$work/trace" | grep -q SELECT
+}
+
 # ---- the story ----
 
 private_machine
@@ -150,6 +163,7 @@ as "meson install --destdir" meson install -C build --destdir "$work/three"
 
 new_gpg_home
 check "a key is plugged in" start_key key --generate 1
+others_send[key]=yes # while pcscd runs as README says, without a log of APDUs
 check "pcscd starts" service pcscd start
 check "bash completes the port of a key" completes "1-1" describe 1
 check "ifd-nitrokey doctor's line is typed, then nothing is wrong" doctor_mends
@@ -162,6 +176,14 @@ as "gpg --card-edit" gpg_generate_on_card
 does "ifd-nitrokey watch --once"
 as "ifd-nitrokey watch" watch_for_a_moment
 does "opensc-tool --list-readers"
+as 'sudo env IFD_NITROKEY_TRACE=$PWD/key.pcap.gz pcscd --foreground' records \
+    'sudo env IFD_NITROKEY_TRACE=$PWD/key.pcap.gz pcscd --foreground'
+export USER=root
+does 'sudo chown $USER key-*.pcap.gz'
+for line in "ifd-nitrokey trace key-001-005-1.pcap.gz" "ifd-nitrokey trace --summary key-001-005-1.pcap.gz"; do
+    as "$line" trace_tells "$line"
+done
+check "pcscd starts again" service pcscd start
 does "ifd-nitrokey describe >new-key.toml"
 does "ifd-nitrokey describe >readers/new-key.toml"
 does "readers/generate.py check"
@@ -176,6 +198,7 @@ check "nothing of it is left" nothing_is_left
 elsewhere "tests/demo" tests/run 'in_background demo-1 "$top/tests/demo"'
 elsewhere "tests/demo --driver libccid" tests/run '"$top/tests/demo" --driver libccid'
 elsewhere "tests/demo --model nitrokey-storage-fs" tests/run '"$top/tests/demo" --model "$model"'
+elsewhere "tests/demo --model nitrokey-hsm-2" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/demo --model new-key" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/run" .ci/run 'exec tests/run'
 elsewhere "tests/run unit pcscd demo" .ci/run 'exec tests/run'
@@ -186,6 +209,7 @@ elsewhere "meson test -C build" tests/run 'meson test -C'
 elsewhere "udevadm control --reload" tests/vm/doctor.test.sh 'does "udevadm control --reload"'
 elsewhere "modprobe vhci-hcd" tests/vm/run 'modprobe'
 for line in "systemctl edit pcscd" "systemctl restart pcscd" "journalctl -u pcscd" \
+    "sudo systemctl stop pcscd.socket pcscd.service" "sudo systemctl start pcscd.socket" \
     "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
     "usbip attach --remote 127.0.0.1 --busid 1-1" "usbip detach --port 0"; do
     elsewhere "$line" tests/vm/doctor.test.sh "\"$line\""
