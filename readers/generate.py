@@ -486,7 +486,8 @@ def table(readers):
     generations = {}
     for reader in readers:
         generations.setdefault(usb_id(reader), []).append(reader)
-    lines = ["| model | USB id | works with | exchange level | a command that was given up is | a reset forgets a verified PIN |",
+    lines = ["| model | USB id | works with | exchange level | a command that was given up is "
+             "| a reset forgets a verified PIN |",
              "|---|---|---|---|---|---|"]
     return "\n".join(lines + [row(group) for group in generations.values()] + [""])
 

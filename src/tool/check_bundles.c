@@ -53,15 +53,18 @@ static void check_other(const struct scene *scene, const char *name, struct repo
     if (!read_bundle(scene, name, &plist))
         return; /* pcscd passes it over */
     if (plist.vendors != plist.products || plist.vendors != plist.names) {
-        tell(report, WRONG, "bundle", and_restart(scene, move_away(scene, name)), "%s/%s has an Info.plist with %zu vendors, %zu "
-             "products and %zu names: pcscd then gives up the other drivers as well", scene->drivers, name, plist.vendors,
-             plist.products, plist.names);
+        tell(report, WRONG, "bundle", and_restart(scene, move_away(scene, name)),
+             "%s/%s has an Info.plist with %zu vendors, %zu "
+             "products and %zu names: pcscd then gives up the other drivers as well",
+             scene->drivers, name, plist.vendors, plist.products, plist.names);
         return;
     }
     const struct key *const key = plist.is_class_driver ? NULL : contested(scene, &plist);
     if (key)
-        tell(report, WRONG, "bundle", and_restart(scene, move_away(scene, name)), "%s/%s names %04x:%04x too: which driver gets the "
-             "key is chance", scene->drivers, name, key->vendor_id, key->product_id);
+        tell(report, WRONG, "bundle", and_restart(scene, move_away(scene, name)),
+             "%s/%s names %04x:%04x too: which driver gets the "
+             "key is chance",
+             scene->drivers, name, key->vendor_id, key->product_id);
 }
 
 static int is_other_bundle(const struct dirent *entry)
@@ -99,20 +102,24 @@ static bool check_ours(const struct scene *scene, struct report *report)
                                access(DRIVERS_DIRECTORY "/" OUR_BUNDLE "/Contents/Info.plist", R_OK) == 0;
         line_to_type(line, "sudo ln -s " DRIVERS_DIRECTORY "/" OUR_BUNDLE " %s/ && %s", scene->drivers,
                  scene->restart_pcscd);
-        tell(report, WRONG, "bundle", elsewhere ? line : again, "pcscd looks for drivers in %s, and " OUR_BUNDLE " is %s", scene->drivers,
+        tell(report, WRONG, "bundle", elsewhere ? line : again,
+             "pcscd looks for drivers in %s, and " OUR_BUNDLE " is %s", scene->drivers,
              elsewhere ? "in " DRIVERS_DIRECTORY : "not there");
         return false;
     }
     library_path(scene, &plist, library);
-    if (plist.vendors != plist.products || plist.vendors != plist.names || plist.executable[0] == '\0' || plist.is_class_driver)
-        tell(report, WRONG, "bundle", again, "the Info.plist of %s/" OUR_BUNDLE " has been damaged: it has %zu vendors, %zu "
-             "products and %zu names", scene->drivers, plist.vendors, plist.products, plist.names);
+    if (plist.vendors != plist.products || plist.vendors != plist.names || plist.executable[0] == '\0' ||
+        plist.is_class_driver)
+        tell(report, WRONG, "bundle", again,
+             "the Info.plist of %s/" OUR_BUNDLE " has been damaged: it has %zu vendors, %zu "
+             "products and %zu names",
+             scene->drivers, plist.vendors, plist.products, plist.names);
     else if (access(library, R_OK) != 0)
         tell(report, WRONG, "bundle", again, "%s is missing", library);
     for (int i = 0; i < scene->key_count && told_wrong(report) == before; i++)
         if (!plist_names(&plist, scene->keys[i].vendor_id, scene->keys[i].product_id))
-            tell(report, WRONG, "bundle", again, "the Info.plist of %s/" OUR_BUNDLE " does not name %04x:%04x", scene->drivers,
-                 scene->keys[i].vendor_id, scene->keys[i].product_id);
+            tell(report, WRONG, "bundle", again, "the Info.plist of %s/" OUR_BUNDLE " does not name %04x:%04x",
+                 scene->drivers, scene->keys[i].vendor_id, scene->keys[i].product_id);
     if (told_wrong(report) == before)
         tell(report, FINE, "bundle", NULL, "the driver is in %s", scene->drivers);
     return told_wrong(report) == before;
@@ -133,7 +140,8 @@ static int64_t started(pid_t pid)
     struct timespec now, boot;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     const char *const rest = text_read_file(path, text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
-    if (!rest || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
+    if (!rest ||
+        sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
         return 0;
     clock_gettime(CLOCK_REALTIME, &now);
     clock_gettime(CLOCK_BOOTTIME, &boot);
@@ -157,7 +165,8 @@ static void check_age(const struct scene *scene, struct report *report)
         return;
     library_path(scene, &plist, library);
     if (is_newer(info, since) || is_newer(library, since))
-        tell(report, WRONG, "stale", scene->restart_pcscd, "pcscd was started before the driver was installed, and does not know "
+        tell(report, WRONG, "stale", scene->restart_pcscd,
+             "pcscd was started before the driver was installed, and does not know "
              "of it");
     else
         tell(report, FINE, "stale", NULL, "pcscd was started after the driver was installed");

@@ -75,7 +75,8 @@ static void read_options(struct gnupg *gnupg, const char *path)
 static bool read_gnupg(struct gnupg *gnupg)
 {
     char text[512], path[PATH_MAX + 32];
-    const char *const version[] = { "gpg", "--version", NULL }, *const home[] = { "gpgconf", "--list-dirs", "homedir", NULL };
+    const char *const version[] = { "gpg", "--version", NULL }, *const home[] = { "gpgconf", "--list-dirs", "homedir",
+                                                                                  NULL };
     *gnupg = (struct gnupg){ .version = "" };
     if (!run(version, text, sizeof text) || sscanf(text, "gpg (%*[^)]) %31s", gnupg->version) != 1)
         return false;
@@ -112,7 +113,8 @@ static void check_reader_port(const struct scene *scene, const struct gnupg *gnu
     if (found || !scene->pcsc.answers || scene->pcsc.count == 0)
         return;
     line_to_type(line, "sed -i /reader-port/d %s/scdaemon.conf && " STOP_SCDAEMON, typed_home(gnupg));
-    tell(report, WRONG, "gnupg", line, "scdaemon.conf names the reader \"%s\", and no reader's name begins so", gnupg->reader_port);
+    tell(report, WRONG, "gnupg", line, "scdaemon.conf names the reader \"%s\", and no reader's name begins so",
+         gnupg->reader_port);
 }
 
 void check_gnupg(const struct scene *scene, struct report *report)
@@ -156,10 +158,12 @@ void check_opensc(const struct scene *scene, struct report *report)
         if (!reader)
             continue;
         if (!ran)
-            tell(report, UNSEEN, "opensc", "opensc-tool --list-readers", "OpenSC does not answer; it waits while a key is at work");
+            tell(report, UNSEEN, "opensc", "opensc-tool --list-readers",
+                 "OpenSC does not answer; it waits while a key is at work");
         else if (strstr(text, reader->name))
             tell(report, FINE, "opensc", NULL, "OpenSC sees %s", reader->name);
         else
-            tell(report, WRONG, "opensc", line, "OpenSC does not see %s: its settings leave the reader out", reader->name);
+            tell(report, WRONG, "opensc", line, "OpenSC does not see %s: its settings leave the reader out",
+                 reader->name);
     }
 }

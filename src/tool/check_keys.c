@@ -49,13 +49,16 @@ static void tell_of_absence(const struct scene *scene, struct report *report)
     const char *type;
     const char *const machine = virtual_machine(&type);
     if (!scene->has_usb)
-        tell(report, WRONG, "key", NULL, "the kernel shows no USB devices (/sys/bus/usb): this may be a container without them");
+        tell(report, WRONG, "key", NULL,
+             "the kernel shows no USB devices (/sys/bus/usb): this may be a container without them");
     else
         tell(report, WRONG, "key", "ifd-nitrokey list", "no Nitrokey with a smart card interface is plugged in: "
              "plug it in, try another socket, or one without a hub");
     if (machine)
-        tell(report, UNSEEN, "virtual-machine", type, "this is a virtual machine%s%s: the computer it runs on must pass the key "
-             "through to it%s", machine[0] ? " of " : "", machine, type ? ", there:" : "");
+        tell(report, UNSEEN, "virtual-machine", type,
+             "this is a virtual machine%s%s: the computer it runs on must pass the key "
+             "through to it%s",
+             machine[0] ? " of " : "", machine, type ? ", there:" : "");
 }
 
 void check_keys(const struct scene *scene, struct report *report)
@@ -70,11 +73,14 @@ void check_keys(const struct scene *scene, struct report *report)
         const struct key *const key = &scene->other[i];
         key_name(key, name);
         if (key->ccid_interface >= 0)
-            tell(report, UNSEEN, "key", "ifd-nitrokey describe", "%s (%04x:%04x) at %s is new to this driver: this makes a file "
-                 "of it to be sent in", name, key->vendor_id, key->product_id, key->port);
+            tell(report, UNSEEN, "key", "ifd-nitrokey describe",
+                 "%s (%04x:%04x) at %s is new to this driver: this makes a file "
+                 "of it to be sent in",
+                 name, key->vendor_id, key->product_id, key->port);
         else
             tell(report, FINE, "key", NULL, "%s (%04x:%04x) at %s has no smart card interface%s", name, key->vendor_id,
-                 key->product_id, key->port, key->model ? " now: its firmware is being updated" : ", so it is not for this driver");
+                 key->product_id, key->port,
+                 key->model ? " now: its firmware is being updated" : ", so it is not for this driver");
     }
     if (scene->key_count == 0)
         tell_of_absence(scene, report);
@@ -96,8 +102,10 @@ static void node_line(const struct scene *scene, const struct key *key, char lin
     char apply[LINE_MAX_TO_TYPE], add[LINE_MAX_TO_TYPE] = "";
     rules_apply_line(key, apply);
     if (!rules_name_group(group))
-        line_to_type(add, "echo 'SUBSYSTEM==\"usb\", ATTR{idVendor}==\"%04x\", ATTR{idProduct}==\"%04x\", GROUP=\"%s\", "
-                 "MODE=\"0660\"' | sudo tee -a " RULES_FOR_GROUP " && ", key->vendor_id, key->product_id, group);
+        line_to_type(add,
+                     "echo 'SUBSYSTEM==\"usb\", ATTR{idVendor}==\"%04x\", ATTR{idProduct}==\"%04x\", GROUP=\"%s\", "
+                     "MODE=\"0660\"' | sudo tee -a " RULES_FOR_GROUP " && ",
+                     key->vendor_id, key->product_id, group);
     line_to_type(line, "%s%s && %s", add, apply, scene->restart_pcscd);
 }
 
@@ -112,7 +120,8 @@ static void check_node(const struct scene *scene, const struct key *key, struct 
     }
     const struct group *const group = getgrgid(node.st_gid);
     if (scene->pcscd == 0)
-        tell(report, UNSEEN, "node", NULL, "whether pcscd may open %s depends on its user, and it does not run", key->node);
+        tell(report, UNSEEN, "node", NULL, "whether pcscd may open %s depends on its user, and it does not run",
+             key->node);
     else if (scene_pcscd_may(scene, key->node))
         tell(report, FINE, "node", NULL, "pcscd runs as %s and may open %s", user_name(scene->pcscd_user), key->node);
     else {
@@ -135,18 +144,23 @@ static void check_suspended(const struct key *key, struct report *report)
 {
     char persist[16], control[16], line[LINE_MAX_TO_TYPE];
     if (!key_attribute(key, "power/persist", persist, sizeof persist)) {
-        tell(report, UNSEEN, "suspend", NULL, "what happens to %s when the computer sleeps: the kernel does not tell", key->port);
+        tell(report, UNSEEN, "suspend", NULL, "what happens to %s when the computer sleeps: the kernel does not tell",
+             key->port);
         return;
     }
     (void)key_attribute(key, "power/control", control, sizeof control);
     if (strcmp(persist, "1") == 0 && !key->has_disk) {
         rules_apply_line(key, line);
-        tell(report, WRONG, "suspend", line, "after a sleep of the computer %s would seem the same although its PIN is forgotten "
-             "(power/persist is 1)", key->port);
+        tell(report, WRONG, "suspend", line,
+             "after a sleep of the computer %s would seem the same although its PIN is forgotten "
+             "(power/persist is 1)",
+             key->port);
         return;
     }
-    tell(report, FINE, "suspend", NULL, "%s %s; autosuspend is %s, and leaves a key that pcscd has open alone", key->port,
-         key->has_disk ? "has a disk, which stays mounted over a sleep" : "comes back from a sleep as a key plugged in anew",
+    tell(report, FINE, "suspend", NULL, "%s %s; autosuspend is %s, and leaves a key that pcscd has open alone",
+         key->port,
+         key->has_disk ? "has a disk, which stays mounted over a sleep"
+                       : "comes back from a sleep as a key plugged in anew",
          strcmp(control, "auto") == 0 ? "on" : "off");
 }
 

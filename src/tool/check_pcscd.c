@@ -13,11 +13,16 @@ static void tell_of_silence(const struct scene *scene, struct report *report)
     const struct passwd *const person = getpwuid(getuid());
     const char *const name = person ? person->pw_name : "NAME";
     if (scene->pcscd > 0 && scene->has_polkit && !scene->pcsc.silent && !scene->is_root) {
-        line_to_type(line, "echo 'polkit.addRule(function(action, subject) { if "
-                 "(action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && subject.user == \"%s\") return polkit.Result.YES; });' | "
-                 "sudo tee /etc/polkit-1/rules.d/50-pcscd-%s.rules", name, name);
-        tell(report, WRONG, "polkit", line, "pcscd runs but turns %s away (%s): polkit lets in who sits at the computer, not who "
-             "comes by ssh", name, scene->pcsc.why);
+        line_to_type(line,
+                     "echo 'polkit.addRule(function(action, subject) { if "
+                     "(action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && subject.user == \"%s\") return "
+                     "polkit.Result.YES; });' | "
+                     "sudo tee /etc/polkit-1/rules.d/50-pcscd-%s.rules",
+                     name, name);
+        tell(report, WRONG, "polkit", line,
+             "pcscd runs but turns %s away (%s): polkit lets in who sits at the computer, not who "
+             "comes by ssh",
+             name, scene->pcsc.why);
     } else if (scene->pcscd > 0) {
         tell(report, WRONG, "pcscd", scene->restart_pcscd, "pcscd runs but does not answer: %s", scene->pcsc.why);
     } else {
@@ -36,7 +41,8 @@ static void check_units(const struct scene *scene, struct report *report)
     (void)run(ask_service, service, sizeof service); /* "indirect" is a word for: as the socket */
     const bool on = run(ask_socket, socket, sizeof socket) || strncmp(service, "enabled", 7) == 0;
     if (!on && socket[0])
-        tell(report, WRONG, "socket", scene->start_pcscd, "pcscd.socket is %s: pcscd is not started when somebody needs it",
+        tell(report, WRONG, "socket", scene->start_pcscd,
+             "pcscd.socket is %s: pcscd is not started when somebody needs it",
              strncmp(socket, "masked", 6) == 0 ? "masked" : "off");
     else if (on)
         tell(report, FINE, "socket", NULL, "systemd starts pcscd when somebody needs it");

@@ -16,13 +16,17 @@ static void tell_of_holder(const struct key *key, const struct process *holder, 
     char line[LINE_MAX_TO_TYPE];
     line_to_type(line, "kill %d", (int)holder->pid);
     if (strcmp(holder->name, "scdaemon") == 0)
-        tell(report, WRONG, "holder", STOP_SCDAEMON, "GnuPG's own driver in scdaemon (process %d) has %s", (int)holder->pid,
-             key->node);
-    else if (starts_with(holder->name, "qemu") || starts_with(holder->name, "VirtualBox") || starts_with(holder->name, "vmware"))
-        tell(report, WRONG, "holder", NULL, "the virtual machine of %s (process %d) has %s: take the key out of it, in its "
-             "menu of USB devices", holder->name, (int)holder->pid, key->node);
+        tell(report, WRONG, "holder", STOP_SCDAEMON, "GnuPG's own driver in scdaemon (process %d) has %s",
+             (int)holder->pid, key->node);
+    else if (starts_with(holder->name, "qemu") || starts_with(holder->name, "VirtualBox") ||
+             starts_with(holder->name, "vmware"))
+        tell(report, WRONG, "holder", NULL,
+             "the virtual machine of %s (process %d) has %s: take the key out of it, in its "
+             "menu of USB devices",
+             holder->name, (int)holder->pid, key->node);
     else
-        tell(report, WRONG, "holder", line, "%s (process %d) has %s: end it, or:", holder->name, (int)holder->pid, key->node);
+        tell(report, WRONG, "holder", line, "%s (process %d) has %s: end it, or:", holder->name, (int)holder->pid,
+             key->node);
 }
 
 /* Those which have the node open beside pcscd. True when somebody has been named. */
@@ -51,7 +55,8 @@ static void check_missing(const struct scene *scene, const struct key *key, cons
     if (reader && !is_held)
         tell(report, WRONG, "reader", log, "%s is there without a card. pcscd's log says why:", reader->name);
     else if (!is_held && told_wrong(report) == 0)
-        tell(report, WRONG, "reader", scene->restart_pcscd, "pcscd has no reader for %s, although nothing else is wrong", key->port);
+        tell(report, WRONG, "reader", scene->restart_pcscd,
+             "pcscd has no reader for %s, although nothing else is wrong", key->port);
     else if (!is_held)
         tell(report, WRONG, "reader", NULL, "pcscd has no reader for %s; see above", key->port);
 }

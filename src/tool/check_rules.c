@@ -15,7 +15,8 @@
 
 /* A file in one directory hides those of the same name in the ones behind it. */
 static const char *const DIRECTORIES[] = {
-    "/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d",
+    "/etc/udev/rules.d",     "/run/udev/rules.d", "/usr/local/lib/udev/rules.d",
+    "/usr/lib/udev/rules.d", "/lib/udev/rules.d",
 };
 #define DIRECTORY_COUNT (sizeof DIRECTORIES / sizeof DIRECTORIES[0])
 
@@ -71,8 +72,9 @@ static bool find_late(char path[PATH_MAX], const char **directory)
 
 void rules_apply_line(const struct key *key, char line[LINE_MAX_TO_TYPE])
 {
-    line_to_type(line, "sudo udevadm control --reload && sudo udevadm trigger --settle --action=add /sys/bus/usb/devices/%s",
-             key->port);
+    line_to_type(line,
+                 "sudo udevadm control --reload && sudo udevadm trigger --settle --action=add /sys/bus/usb/devices/%s",
+                 key->port);
 }
 
 bool rules_name_group(const char *group)
@@ -113,8 +115,10 @@ void check_rules(const struct scene *scene, struct report *report)
     const char *const text = found ? read_rules(taken) : NULL;
     if (find_late(late, &directory)) {
         line_to_type(first, "sudo mv %s %s/" RULES_FILE, late, directory);
-        tell(report, WRONG, "rules", and_apply(first, scene), "%s comes too late: its number must be below %d, where the person "
-             "at the seat gets access", late, SEAT_RULES);
+        tell(report, WRONG, "rules", and_apply(first, scene),
+             "%s comes too late: its number must be below %d, where the person "
+             "at the seat gets access",
+             late, SEAT_RULES);
     } else if (!found) {
         tell(report, WRONG, "rules", and_apply(install_again(scene), scene), "udev has no " RULES_FILE);
     } else if (hidden[0]) {

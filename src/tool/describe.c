@@ -22,7 +22,8 @@ enum { DEVICE = 1, CONFIGURATION = 2, INTERFACE = 4, ENDPOINT = 5, ASSOCIATION =
 static const char USAGE[] =
     "Usage: ifd-nitrokey describe [--json] [PORT]\n"
     "Writes the key that is plugged in as a file for readers/, from which this driver, its udev rules and the virtual\n"
-    "keys are made, and says what in it is to be checked. With several keys: the one at PORT, as list shows it (1-4.2).\n"
+    "keys are made, and says what in it is to be checked. With several keys: the one at PORT, as list shows it "
+    "(1-4.2).\n"
     "Its serial number is replaced. If no reader of pcscd has the key, its card is powered on once, for its ATR.\n"
     "\n"
     "  --json  an object: the file's text, the ATR, and what is to be checked\n"
@@ -159,7 +160,8 @@ static void print_device(FILE *out, const struct key *key, const struct descript
     }
 }
 
-/* In readers/ the class descriptors of an interface are one string of bytes, wherever among the endpoints they stand. */
+/* In readers/ the class descriptors of an interface are one string of bytes, wherever among the endpoints they stand.
+ */
 static void print_extra(FILE *out, const struct descriptors *all, size_t at)
 {
     bool some = false;
@@ -234,7 +236,8 @@ static const struct key *choose(const struct key *keys, int count, const char *p
     else if (fit == 0)
         fputs("ifd-nitrokey describe: no Nitrokey with a smart card interface is plugged in\n", stderr);
     else
-        fputs("ifd-nitrokey describe: there are several; say which one: ifd-nitrokey describe PORT, see list\n", stderr);
+        fputs("ifd-nitrokey describe: there are several; say which one: ifd-nitrokey describe PORT, see list\n",
+              stderr);
     return NULL;
 }
 
@@ -260,7 +263,8 @@ static bool get_atr(const struct key *key, uint8_t atr[36], size_t *length)
 
 /* ---- public ---- */
 
-static void write_file(FILE *out, const struct key *key, const struct descriptors *all, const uint8_t *atr, size_t length)
+static void write_file(FILE *out, const struct key *key, const struct descriptors *all, const uint8_t *atr,
+                       size_t length)
 {
     const enum ccid_level level = level_of(all);
     print_head(out, key, level);

@@ -8,19 +8,21 @@
 #include "text.h"
 #include "verbs.h"
 
-static const char USAGE[] =
-    "Usage: ifd-nitrokey doctor [--json]\n"
-    "Checks what goes wrong in practice, from the key to gpg and OpenSC, and shows the line to type for what is wrong.\n"
-    "Run it as the person who uses the key. It changes nothing, asks no PIN, and says what it cannot see without root.\n"
-    "\n"
-    "  --json  an array of objects: check, verdict (fine, wrong, unseen), says, type\n"
-    "  --help  this text\n"
-    "\n"
-    "Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.\n";
+static const char USAGE[] = "Usage: ifd-nitrokey doctor [--json]\n"
+                            "Checks what goes wrong in practice, from the key to gpg and OpenSC, and shows the line to "
+                            "type for what is wrong.\n"
+                            "Run it as the person who uses the key. It changes nothing, asks no PIN, and says what it "
+                            "cannot see without root.\n"
+                            "\n"
+                            "  --json  an array of objects: check, verdict (fine, wrong, unseen), says, type\n"
+                            "  --help  this text\n"
+                            "\n"
+                            "Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.\n";
 
 /* In the order in which one thing needs another. */
 static void (*const CHECKS[])(const struct scene *, struct report *) = {
-    check_keys, check_pcscd, check_bundles, check_rules, check_nodes, check_suspend, check_gnupg, check_readers, check_opensc,
+    check_keys,    check_pcscd, check_bundles, check_rules,  check_nodes,
+    check_suspend, check_gnupg, check_readers, check_opensc,
 };
 
 struct report {
@@ -49,7 +51,9 @@ static void tell_json(const struct report *report, enum verdict verdict, const c
 
 static void tell_people(const struct report *report, enum verdict verdict, const char *type, const char *says)
 {
-    static const char *const marks[][2] = { [FINE] = { "ok    ", "✓ " }, [WRONG] = { "WRONG ", "✗ " }, [UNSEEN] = { "?     ", "? " } };
+    static const char *const marks[][2] = {
+        [FINE] = { "ok    ", "✓ " }, [WRONG] = { "WRONG ", "✗ " }, [UNSEEN] = { "?     ", "? " }
+    };
     static const enum colour colours[] = { [FINE] = GREEN, [WRONG] = RED, [UNSEEN] = YELLOW };
     printf("%s%s%s%s\n", terminal_colour(colours[verdict]), marks[verdict][report->utf8], terminal_colour(PLAIN), says);
     if (type && type[0])

@@ -122,11 +122,13 @@ int keys_find(struct key keys[KEYS_MAX])
 
 void key_name(const struct key *key, char name[KEY_NAME_SIZE])
 {
-    const bool needs_maker = key->manufacturer[0] && strncmp(key->product, key->manufacturer, strlen(key->manufacturer));
+    const bool needs_maker =
+        key->manufacturer[0] && strncmp(key->product, key->manufacturer, strlen(key->manufacturer));
     if (!key->product[0])
         snprintf(name, KEY_NAME_SIZE, "%s", key->model ? key->model->name : "a device of Nitrokey's");
     else
-        snprintf(name, KEY_NAME_SIZE, "%s%s%s", needs_maker ? key->manufacturer : "", needs_maker ? " " : "", key->product);
+        snprintf(name, KEY_NAME_SIZE, "%s%s%s", needs_maker ? key->manufacturer : "", needs_maker ? " " : "",
+                 key->product);
 }
 
 /* Gnuk's serial number begins with its version; Nitrokey 3 and its like have it for bcdDevice, and can be told by the

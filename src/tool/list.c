@@ -10,14 +10,15 @@
 #include "text.h"
 #include "verbs.h"
 
-static const char USAGE[] =
-    "Usage: ifd-nitrokey list [--json]\n"
-    "Shows each Nitrokey that is plugged in: what it calls itself, its serial number, the version of its firmware where\n"
-    "it tells, where it is, which programs have it open, and the name of its reader. Asks the kernel and pcscd, not the\n"
-    "key. Without root other people's programs are not seen.\n"
-    "\n"
-    "  --json  an array of objects\n"
-    "  --help  this text\n";
+static const char USAGE[] = "Usage: ifd-nitrokey list [--json]\n"
+                            "Shows each Nitrokey that is plugged in: what it calls itself, its serial number, the "
+                            "version of its firmware where\n"
+                            "it tells, where it is, which programs have it open, and the name of its reader. Asks the "
+                            "kernel and pcscd, not the\n"
+                            "key. Without root other people's programs are not seen.\n"
+                            "\n"
+                            "  --json  an array of objects\n"
+                            "  --help  this text\n";
 
 /* Which driver of pcscd has it, where that can be seen. */
 static const char *driver_in_pcscd(const struct process *process)
@@ -99,8 +100,8 @@ static void json_key(const struct key *key, const struct pcsc *pcsc)
     key_name(key, name);
     key_firmware(key, firmware);
     processes_with_open(key->node, &holders);
-    printf("{\"vendor_id\":%u,\"product_id\":%u,\"release\":%u,\"bus\":%u,\"address\":%u", key->vendor_id, key->product_id,
-           key->release, key->bus, key->address);
+    printf("{\"vendor_id\":%u,\"product_id\":%u,\"release\":%u,\"bus\":%u,\"address\":%u", key->vendor_id,
+           key->product_id, key->release, key->bus, key->address);
     member("name", name);
     member("serial", key->serial);
     member("firmware", firmware);

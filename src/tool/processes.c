@@ -62,7 +62,8 @@ pid_t process_named(const char *name)
     pid_t pid = 0;
     DIR *const proc = opendir("/proc");
     for (const struct dirent *entry; proc && pid == 0 && (entry = readdir(proc));)
-        if (isdigit((unsigned char)entry->d_name[0]) && strcmp(read_process((pid_t)atoi(entry->d_name)).name, name) == 0)
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            strcmp(read_process((pid_t)atoi(entry->d_name)).name, name) == 0)
             pid = (pid_t)atoi(entry->d_name);
     if (proc)
         closedir(proc);

@@ -54,7 +54,8 @@ static void look_at_process(struct scene *scene)
         else if (sscanf(line, "Gid: %*u %u", &number) == 1)
             scene->pcscd_groups[scene->pcscd_group_count++] = number;
         else if (strncmp(line, "Groups:", 7) == 0)
-            for (line += 7; scene->pcscd_group_count < GROUPS_MAX && sscanf(line, " %u%n", &number, &end) == 1; line += end)
+            for (line += 7; scene->pcscd_group_count < GROUPS_MAX && sscanf(line, " %u%n", &number, &end) == 1;
+                 line += end)
                 scene->pcscd_groups[scene->pcscd_group_count++] = number;
     }
 }
@@ -97,7 +98,8 @@ static const struct {
 static void look_for_lines(struct scene *scene)
 {
     char path[PATH_MAX], self[PATH_MAX] = "";
-    const bool is_packaged = readlink("/proc/self/exe", self, sizeof self - 1) > 0 && strcmp(self, "/usr/bin/ifd-nitrokey") == 0;
+    const bool is_packaged =
+        readlink("/proc/self/exe", self, sizeof self - 1) > 0 && strcmp(self, "/usr/bin/ifd-nitrokey") == 0;
     scene->has_systemd = access("/run/systemd/system", F_OK) == 0;
     scene->restart_pcscd = scene->has_systemd ? "sudo systemctl restart pcscd" : "sudo service pcscd restart";
     scene->start_pcscd = scene->has_systemd ? start_by_systemd() : "sudo service pcscd start";

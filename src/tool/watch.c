@@ -18,17 +18,19 @@
 #define TIME_SIZE 32
 #define LINE_SIZE 400
 
-static const char USAGE[] =
-    "Usage: ifd-nitrokey watch [--once] [--json] [--directory DIR]\n"
-    "Shows each key, and of one that generates a key pair or is being reset: for how long, the last sign of life, what is\n"
-    "usual, and when the driver would give up. On a terminal lines that move: green as usual, yellow when it takes longer\n"
-    "than usual, red when the driver gives up soon. Otherwise, and with TERM=dumb, a line at the beginning, each 10 s and\n"
-    "at the end. NO_COLOR=1 leaves the colours out. Ends by Ctrl-C.\n"
-    "\n"
-    "  --once           shows what runs now, and ends\n"
-    "  --json           a JSON object a line, each second; times in milliseconds\n"
-    "  --directory DIR  pcscd's run directory (" RUN_DIRECTORY ")\n"
-    "  --help           this text\n";
+static const char USAGE[] = "Usage: ifd-nitrokey watch [--once] [--json] [--directory DIR]\n"
+                            "Shows each key, and of one that generates a key pair or is being reset: for how long, the "
+                            "last sign of life, what is\n"
+                            "usual, and when the driver would give up. On a terminal lines that move: green as usual, "
+                            "yellow when it takes longer\n"
+                            "than usual, red when the driver gives up soon. Otherwise, and with TERM=dumb, a line at "
+                            "the beginning, each 10 s and\n"
+                            "at the end. NO_COLOR=1 leaves the colours out. Ends by Ctrl-C.\n"
+                            "\n"
+                            "  --once           shows what runs now, and ends\n"
+                            "  --json           a JSON object a line, each second; times in milliseconds\n"
+                            "  --directory DIR  pcscd's run directory (" RUN_DIRECTORY ")\n"
+                            "  --help           this text\n";
 
 struct settings {
     bool once, json, terminal;
@@ -105,17 +107,18 @@ static void running_line(const struct status *s, int64_t now, char line[LINE_SIZ
 static void print_idle(const struct settings *settings, const struct key *key)
 {
     if (settings->json)
-        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":false}\n", key->model->name, key->bus,
-               key->address);
+        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":false}\n", key->model->name,
+               key->bus, key->address);
     else
-        printf("%s%s (%03u/%03u): no long command runs%s\n", terminal_colour(DIM), key->model->name, key->bus, key->address,
-               terminal_colour(PLAIN));
+        printf("%s%s (%03u/%03u): no long command runs%s\n", terminal_colour(DIM), key->model->name, key->bus,
+               key->address, terminal_colour(PLAIN));
 }
 
 static void print_json(const struct status *s, int64_t now, bool runs)
 {
     printf("{\"reader\":\"%s\",\"bus\":%lld,\"address\":%lld,\"pid\":%lld,\"command\":\"%s\",\"running\":%s,"
-           "\"elapsed\":%lld,\"silent\":%lld,\"signs\":%lld,\"usually\":[%lld,%lld],\"silence_left\":%lld,\"total_left\":%lld}\n",
+           "\"elapsed\":%lld,\"silent\":%lld,\"signs\":%lld,\"usually\":[%lld,%lld],\"silence_left\":%lld,\"total_"
+           "left\":%lld}\n",
            s->reader, (long long)s->bus, (long long)s->address, (long long)s->pid, s->class, runs ? "true" : "false",
            (long long)(now - s->begun), (long long)(now - s->heard), (long long)s->signs, (long long)s->usually_from,
            (long long)s->usually_to, (long long)(s->silence_ends - now), (long long)(s->total_ends - now));

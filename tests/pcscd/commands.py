@@ -4,8 +4,8 @@
 import re
 import sys
 
-PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja", "opensc-tool",
-            "pkg-config", "readers", "sudo", "systemctl", "tests", "udevadm", "usbip")
+PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja",
+            "opensc-tool", "pkg-config", "readers", "sudo", "systemctl", "tests", "udevadm", "usbip")
 
 
 def is_command(text):
@@ -13,7 +13,9 @@ def is_command(text):
     program, *arguments = text.split()[:2] or [""]
     if re.search(r"(\.(md|c|h|sh|csv)|/)$", program):
         return False
-    return program in PROGRAMS and bool(arguments) and not arguments[0].isdigit() or program.split("/")[0] in PROGRAMS and "/" in program
+    if "/" in program:
+        return program.split("/")[0] in PROGRAMS
+    return program in PROGRAMS and bool(arguments) and not arguments[0].isdigit()
 
 
 def shown(path, text):

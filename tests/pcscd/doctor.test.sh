@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# doctor.test.sh - each finding of ifd-nitrokey doctor is provoked, and the line that it shows is typed; then the key works.
+# doctor.test.sh - each finding of ifd-nitrokey doctor is provoked, and its line typed as it stands; then the key works.
 #
 # What is udev's or systemd's is in ../vm/doctor.test.sh. Stand-ins: sudo, which nobody needs here; service, since only
 # here pcscd needs the shim; apt, since there is no network; polkit, which Debian 12's pcscd is built without.
@@ -16,7 +16,8 @@ prepare_machine() {
     stand_in apt-get </dev/null
     stand_in apt <<<'[ "$*" = "install pcscd" ] && umount /usr/sbin/pcscd && service pcscd start'
     mkdir -p /etc/polkit-1/rules.d && mount -t tmpfs -o mode=755 tmpfs /etc/polkit-1/rules.d || return
-    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && meson install -C build --no-rebuild
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" &&
+        meson install -C build --no-rebuild
 }
 
 # ---- what goes wrong ----
@@ -31,8 +32,8 @@ pcscd_is_not_installed() {
 
 # copy_of_libccid EXPRESSION: other.bundle, whose Info.plist sed has changed.
 copy_of_libccid() {
-    cp -rL "$drivers/ifd-ccid.bundle" "$drivers/other.bundle" && sed -i "$1" "$drivers/other.bundle/Contents/Info.plist" &&
-        service pcscd restart
+    cp -rL "$drivers/ifd-ccid.bundle" "$drivers/other.bundle" &&
+        sed -i "$1" "$drivers/other.bundle/Contents/Info.plist" && service pcscd restart
 }
 
 other_driver_is_unequal() {
@@ -123,9 +124,7 @@ polkit_has_the_rule() {
 says_what_it_cannot_see() {
     local found
     found=$(nobody "$work/bin/doctor" doctor)
-    grep -q '^? which of its drivers pcscd uses' <<<"$found" && grep -q '^What is marked ? cannot be seen' <<<"$found" || {
-        echo "$found" && return 1
-    }
+    [[ $found == *"? which of its drivers pcscd uses"*"What is marked ? cannot be seen"* ]] || { echo "$found" && return 1; }
 }
 
 # ---- the story ----

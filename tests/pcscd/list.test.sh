@@ -26,7 +26,8 @@ $1"
 # accepted, alone and beside the others.
 describes() {
     local new=$work/$1.toml
-    "$tool" describe "1-${key_ports[$1]}" >"$new" && "$readers/generate.py" check "$new" && "$readers/generate.py" check "$new" "$readers"/*.toml &&
+    "$tool" describe "1-${key_ports[$1]}" >"$new" && "$readers/generate.py" check "$new" &&
+        "$readers/generate.py" check "$new" "$readers"/*.toml &&
         python3 - "$new" "$readers/$1.toml" <<'END'
 import sys, tomllib
 new, old = (tomllib.load(open(path, "rb")) for path in sys.argv[1:])

@@ -72,26 +72,32 @@ manuals_are_clean() {
 
 # completes WANTED WORD...: what bash offers at the end of these words of a command line.
 completes() {
-    equal "$(bash -c '. "$1"; COMP_WORDS=(ifd-nitrokey "${@:2}"); COMP_CWORD=$(($# - 1)); _ifd_nitrokey; echo "${COMPREPLY[*]}"' \
-        - "$top/src/tool/completion.bash" "${@:2}")" "$1"
+    equal "$(
+        . "$top/src/tool/completion.bash"
+        COMP_WORDS=(ifd-nitrokey "${@:2}") COMP_CWORD=$(($# - 1))
+        _ifd_nitrokey
+        echo "${COMPREPLY[*]}"
+    )" "$1"
 }
 
 verbs_are_completed() {
-    completes "doctor" do && completes "describe" de && completes "--help" list --h && completes "--once" watch --o
+    completes "doctor" "do" && completes "describe" de && completes "--help" list --h && completes "--once" watch --o
 }
 
 metainfo_names_all_models() {
     local metainfo=/usr/local/share/metainfo/com.nitrokey.ifd_nitrokey.metainfo.xml
-    appstreamcli validate --no-net "$metainfo" &&
-        equal "$(grep -c modalias "$metainfo")" "$(grep -hE '^(vendor|product)_id' "$top"/readers/*.toml | cut -c 1-19 | paste - - | sort -u | wc -l)"
+    appstreamcli validate --no-net "$metainfo" && equal "$(grep -c modalias "$metainfo")" \
+        "$(grep -hE '^(vendor|product)_id' "$top"/readers/*.toml | cut -c 1-19 | paste - - | sort -u | wc -l)"
 }
 
 # The table of patience in README, in the manual page and in the driver.
 patience_is_told() {
     local code page manual
-    code=$(sed -nE 's/^ *\[PATIENCE_(\w+)\] = \{ ([0-9]+) \* (.)\w+, ([0-9]+) \* (.)\w+ \},/\L\1 \2 \3 \4 \5/p' "$top/src/patience.c")
+    code=$(sed -nE 's/^ *\[PATIENCE_(\w+)\] = \{ ([0-9]+) \* (.)\w+, ([0-9]+) \* (.)\w+ \},/\L\1 \2 \3 \4 \5/p' \
+        "$top/src/patience.c")
     page=$(sed -nE 's/^\| (\w+) \| .* \| ([0-9]+) (.)\w* \| ([0-9]+) (.)\w* \|$/\1 \2 \3 \4 \5/p' "${pages[0]}")
-    manual=$(sed -nE 's/^\.It (\w+) Ta .* Ta ([0-9]+)\\~(.)\w* Ta ([0-9]+)\\~(.)\w*$/\1 \2 \3 \4 \5/p' "$top/src/man/ifd-nitrokey.5")
+    manual=$(sed -nE 's/^\.It (\w+) Ta .* Ta ([0-9]+)\\~(.)\w* Ta ([0-9]+)\\~(.)\w*$/\1 \2 \3 \4 \5/p' \
+        "$top/src/man/ifd-nitrokey.5")
     equal "$(wc -l <<<"$code")" 7 && equal "$page" "$code" && equal "$manual" "$code"
 }
 

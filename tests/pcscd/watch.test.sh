@@ -36,12 +36,13 @@ in_terminal() {
     [ -s "$work/$1" ]
 }
 
-# status NAME BEGUN HEARD SILENCE-ENDS: a command that has begun and been heard of so many seconds ago; usually 20 to 60 s.
+# status NAME BEGUN HEARD SILENCE-ENDS ADDRESS: a command that began and was heard of so many seconds ago; usually 20 to
+# 60 s.
 status() {
     local now
     now=$(awk '{ print int($1 * 1000) }' /proc/uptime)
-    mkdir -p "$work/colours" && printf '%s\n' "reader=$1" class=generate bus=1 address=9 pid=$$ begun=$((now - $2 * 1000)) \
-        heard=$((now - $3 * 1000)) signs=1 silence-ends=$((now + $4 * 1000)) total-ends=$((now + 7200000)) \
+    mkdir -p "$work/colours" && printf '%s\n' "reader=$1" class=generate bus=1 address=9 pid=$$ \
+        begun=$((now - $2 * 1000)) heard=$((now - $3 * 1000)) signs=1 silence-ends=$((now + $4 * 1000)) total-ends=$((now + 7200000)) \
         usually-from=20000 usually-to=60000 >"$work/colours/ifd-nitrokey-001-00$5"
 }
 
@@ -49,7 +50,8 @@ status() {
 has_colours() {
     status green 10 5 1000 1 && status yellow 100 5 1000 2 && status red 100 900 50 3 || return
     TERM=xterm script -qfc "'$tool' watch --once --directory $work/colours" "$work/coloured" >/dev/null
-    shows coloured $'\033\\[32m.* green (' && shows coloured $'\033\\[33m.* yellow (' && shows coloured $'\033\\[31m.* red ('
+    shows coloured $'\033\\[32m.* green (' && shows coloured $'\033\\[33m.* yellow (' &&
+        shows coloured $'\033\\[31m.* red ('
 }
 
 has_no_colour() {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# doctor.test.sh - what ifd-nitrokey doctor finds of udev and systemd: each provoked, its line typed; then the key works.
+# doctor.test.sh - what ifd-nitrokey doctor finds of udev and systemd is provoked, and its line typed; then the key works.
 # It needs systemd, for the units of pcscd.
 . "$(dirname "$0")/lib.sh"
 . "$here/../pcscd/diagnosis.sh"
