@@ -6,9 +6,11 @@
     generate.py list [--level LEVEL]             their names, a line each; of one exchange level: tpdu or apdu
     generate.py models OUT                       the driver's table of models (C)
     generate.py identities OUT                   descriptors, strings and ATRs of the virtual keys (C)
+    generate.py quirks OUT                       the quirks of each product as reader files say them, for describe (C)
     generate.py plist OUT TEMPLATE               Info.plist of the bundle
     generate.py rules [--group=GROUP] OUT TEMPLATE
                                                  udev rules, for members of GROUP as well
+    generate.py metainfo OUT TEMPLATE            AppStream metadata of the driver
     generate.py table OUT                        the README's table of models (Markdown)
     generate.py readme README                    puts that table into README, in the place of the one that is there
 
@@ -347,6 +349,27 @@ def models(products):
     return "\n".join(lines + ["};", ""])
 
 
+def toml(value):
+    """As it stands in a reader file."""
+    if isinstance(value, bool):
+        return c_bool(value)
+    if isinstance(value, bytes):
+        return f'"{value.hex(" ").upper()}"'
+    return f"[{value[0]}, {value[1]}]" if isinstance(value, list) else str(value)
+
+
+def quirks(products):
+    lines = ["/* Generated from readers/ */", "static const struct {", "    uint16_t vendor_id, product_id;",
+             "    const char *text;", "} QUIRKS[] = {"]
+    for reader in products:
+        said = [f"{key} = {toml(reader['quirks'][key])}\n" for key, (_, default) in DRIVER_QUIRKS.items()
+                if reader["quirks"][key] != default]
+        escaped = "".join(said).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        vendor, product = usb_id(reader)
+        lines.append(f'    {{ 0x{vendor:04x}, 0x{product:04x}, "{escaped}" }},')
+    return "\n".join(lines + ["};", ""])
+
+
 def device_descriptor(device):
     indices = [1 + i if device[key] else 0 for i, key in enumerate(("manufacturer", "product", "serial"))]
     return struct.pack("<BBHBBBBHHHBBBB", 18, 1, device["usb"], device["class"], device["subclass"], device["protocol"],
@@ -425,6 +448,23 @@ def rules(template, group, products):
     return template.replace("@RULES@", "\n".join(lines))
 
 
+def metainfo(template, products):
+    """modalias: the kernel writes the identifiers in upper-case hexadecimal; any bcdDevice."""
+    ids = (usb_id(r) for r in products)
+    lines = [f"    <modalias>usb:v{vendor:04X}p{product:04X}d*</modalias>" for vendor, product in ids]
+    return template.replace("@MODALIASES@", "\n".join(lines))
+
+
+USES = {"gnuk": "GnuPG, OpenSC", "none": "", "opcard": "GnuPG, OpenSC", "openpgp-card-2.1": "GnuPG, OpenSC",
+        "openpgp-card-3.4": "GnuPG, OpenSC"}  # by the application on the card
+
+
+def used_with(reader):
+    """An HSM's application is OpenSC's; a key with nothing but FIDO is a reader whose card knows no application."""
+    by_firmware = "no program: FIDO goes by HID" if reader["firmware"] == "nk3" else "OpenSC"
+    return USES.get(reader["card"]["application"]) or by_firmware
+
+
 def row(generations):
     """Of the README's table; the generations of a product have the same quirks as far as the driver goes."""
     quirks = generations[0]["quirks"]
@@ -437,7 +477,8 @@ def row(generations):
     levels = dict.fromkeys(LEVELS[level(r["ccid"])] for r in generations)
     names = ", ".join(sorted({r["model"] for r in generations}))
     vendor, product = usb_id(generations[0])
-    return f'| {names} | {vendor:04x}:{product:04x} | {" or ".join(levels)} | {end} | {forgets} |'
+    uses = used_with(generations[0])
+    return f'| {names} | {vendor:04x}:{product:04x} | {uses} | {" or ".join(levels)} | {end} | {forgets} |'
 
 
 def table(readers):
@@ -445,8 +486,9 @@ def table(readers):
     generations = {}
     for reader in readers:
         generations.setdefault(usb_id(reader), []).append(reader)
-    lines = ["| model | USB id | exchange level | a command that was given up is | a reset forgets a verified PIN |",
-             "|---|---|---|---|---|"]
+    lines = ["| model | USB id | works with | exchange level | a command that was given up is "
+             "| a reset forgets a verified PIN |",
+             "|---|---|---|---|---|---|"]
     return "\n".join(lines + [row(group) for group in generations.values()] + [""])
 
 
@@ -481,7 +523,7 @@ def group_name(value):
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in ("check", "list", "models", "identities", "plist", "rules", "table", "readme"):
+    for kind in ("check", "list", "models", "identities", "quirks", "plist", "rules", "metainfo", "table", "readme"):
         sub = kinds.add_parser(kind)
         if kind == "check":
             sub.add_argument("--readme", type=Path)
@@ -492,7 +534,7 @@ def command_line():
             sub.add_argument("--depfile", type=Path)
         if kind == "rules":
             sub.add_argument("--group", type=group_name, default="")
-        if kind in ("plist", "rules"):
+        if kind in ("plist", "rules", "metainfo"):
             sub.add_argument("template", type=Path)
         sub.add_argument("file", nargs="*", type=Path)
     return parser.parse_args()
@@ -501,6 +543,8 @@ def command_line():
 def result(arguments, readers):
     if arguments.kind == "models":
         return models(products(readers))
+    if arguments.kind == "quirks":
+        return quirks(products(readers))
     if arguments.kind == "identities":
         return identities(readers)
     if arguments.kind == "table":
@@ -508,6 +552,8 @@ def result(arguments, readers):
     template = arguments.template.read_text(encoding="utf-8")
     if arguments.kind == "plist":
         return plist(template, products(readers))
+    if arguments.kind == "metainfo":
+        return metainfo(template, products(readers))
     return rules(template, arguments.group, products(readers))
 
 

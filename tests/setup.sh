@@ -7,6 +7,7 @@ build=${BUILD:-$top/build}
 build_packages=(meson ninja-build gcc libc6-dev pkg-config python3 git ca-certificates zlib1g-dev
     libusb-1.0-0-dev libpcsclite-dev libssl-dev libcmocka-dev)
 bus_packages=(pcscd libccid gnupg scdaemon opensc openssl procps util-linux)
+page_packages=(mandoc appstream)
 check_packages=(clang libclang-rt-14-dev libseccomp-dev systemd tshark udev valgrind)
 
 say() {

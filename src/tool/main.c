@@ -8,6 +8,9 @@ static const struct {
     const char *name, *summary;
     int (*run)(int argc, char *argv[]);
 } VERBS[] = {
+    { "list", "shows each Nitrokey that is plugged in, and who has it", list },
+    { "doctor", "checks what goes wrong in practice, and shows the line to type", doctor },
+    { "describe", "writes a key that is plugged in as a file for readers/", describe },
     { "watch", "shows for how long a key generation or a reset has been running, and what is usual", watch },
     { "trace", "reads a recorded trace: each message and how long it took", trace },
 };

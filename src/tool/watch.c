@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
+#include "keys.h"
 #include "status.h"
+#include "terminal.h"
 #include "verbs.h"
 
 #define LOOK_EVERY_MS 250
@@ -17,16 +18,19 @@
 #define TIME_SIZE 32
 #define LINE_SIZE 400
 
-static const char USAGE[] =
-    "Usage: ifd-nitrokey watch [--once] [--json] [--directory DIR]\n"
-    "Shows each key that generates a key pair or is being reset: for how long, the last sign of life, what is usual,\n"
-    "and when the driver would give up. On a terminal a line that moves; otherwise a line at the beginning, each 10 s\n"
-    "and at the end. Ends by Ctrl-C.\n"
-    "\n"
-    "  --once           shows what runs now, and ends\n"
-    "  --json           a JSON object a line, each second; times in milliseconds\n"
-    "  --directory DIR  pcscd's run directory (" RUN_DIRECTORY ")\n"
-    "  --help           this text\n";
+static const char USAGE[] = "Usage: ifd-nitrokey watch [--once] [--json] [--directory DIR]\n"
+                            "Shows each key, and of one that generates a key pair or is being reset: for how long, the "
+                            "last sign of life, what is\n"
+                            "usual, and when the driver would give up. On a terminal lines that move: green as usual, "
+                            "yellow when it takes longer\n"
+                            "than usual, red when the driver gives up soon. Otherwise, and with TERM=dumb, a line at "
+                            "the beginning, each 10 s and\n"
+                            "at the end. NO_COLOR=1 leaves the colours out. Ends by Ctrl-C.\n"
+                            "\n"
+                            "  --once           shows what runs now, and ends\n"
+                            "  --json           a JSON object a line, each second; times in milliseconds\n"
+                            "  --directory DIR  pcscd's run directory (" RUN_DIRECTORY ")\n"
+                            "  --help           this text\n";
 
 struct settings {
     bool once, json, terminal;
@@ -60,6 +64,19 @@ static const char *duration(int64_t ms, char text[TIME_SIZE])
     return text;
 }
 
+/* Of the waiting that is left, less than a tenth of what there was. */
+static bool is_nearly_over(int64_t from, int64_t now, int64_t end)
+{
+    return (end - now) * 10 < end - from;
+}
+
+static enum colour colour_of(const struct status *s, int64_t now)
+{
+    if (is_nearly_over(s->heard, now, s->silence_ends) || is_nearly_over(s->begun, now, s->total_ends))
+        return RED;
+    return s->usually_to > 0 && now - s->begun > s->usually_to ? YELLOW : GREEN;
+}
+
 static void bar(const struct status *status, int64_t now, char text[BAR + 4])
 {
     const int64_t elapsed = now - status->begun;
@@ -76,7 +93,7 @@ static void bar(const struct status *status, int64_t now, char text[BAR + 4])
 static void running_line(const struct status *s, int64_t now, char line[LINE_SIZE])
 {
     char elapsed[TIME_SIZE], ago[TIME_SIZE], from[TIME_SIZE], to[TIME_SIZE], silence[TIME_SIZE], total[TIME_SIZE];
-    char marks[BAR + 4], usual[64] = "";
+    char marks[BAR + 4], usual[96] = "";
     bar(s, now, marks);
     if (s->usually_to > 0)
         snprintf(usual, sizeof usual, "usually %s to %s; ", duration(s->usually_from, from),
@@ -87,10 +104,21 @@ static void running_line(const struct status *s, int64_t now, char line[LINE_SIZ
              duration(s->silence_ends - now, silence), duration(s->total_ends - now, total));
 }
 
+static void print_idle(const struct settings *settings, const struct key *key)
+{
+    if (settings->json)
+        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":false}\n", key->model->name,
+               key->bus, key->address);
+    else
+        printf("%s%s (%03u/%03u): no long command runs%s\n", terminal_colour(DIM), key->model->name, key->bus,
+               key->address, terminal_colour(PLAIN));
+}
+
 static void print_json(const struct status *s, int64_t now, bool runs)
 {
     printf("{\"reader\":\"%s\",\"bus\":%lld,\"address\":%lld,\"pid\":%lld,\"command\":\"%s\",\"running\":%s,"
-           "\"elapsed\":%lld,\"silent\":%lld,\"signs\":%lld,\"usually\":[%lld,%lld],\"silence_left\":%lld,\"total_left\":%lld}\n",
+           "\"elapsed\":%lld,\"silent\":%lld,\"signs\":%lld,\"usually\":[%lld,%lld],\"silence_left\":%lld,\"total_"
+           "left\":%lld}\n",
            s->reader, (long long)s->bus, (long long)s->address, (long long)s->pid, s->class, runs ? "true" : "false",
            (long long)(now - s->begun), (long long)(now - s->heard), (long long)s->signs, (long long)s->usually_from,
            (long long)s->usually_to, (long long)(s->silence_ends - now), (long long)(s->total_ends - now));
@@ -134,7 +162,8 @@ static void tell_running(const struct settings *settings, const struct status *s
         return;
     }
     running_line(status, now, line);
-    printf(settings->terminal ? "\033[?7l%s\033[?7h\n" : "%s\n", line); /* a line stays a line on a narrow terminal */
+    printf(settings->terminal ? "\033[?7l%s%s%s\033[?7h\n" : "%s%s%s\n", /* a line stays a line on a narrow terminal */
+           terminal_colour(colour_of(status, now)), line, terminal_colour(PLAIN));
 }
 
 static void tell_ends(const struct settings *settings, struct shown shown[STATUS_MAX], const struct status *all,
@@ -152,6 +181,28 @@ static void tell_ends(const struct settings *settings, struct shown shown[STATUS
 }
 
 /* ---- a look ---- */
+
+static bool is_at_work(const struct key *key, const struct status *all, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (all[i].bus == key->bus && all[i].address == key->address)
+            return true;
+    return false;
+}
+
+/* The keys that are plugged in and do nothing that takes long. Returns how many. */
+static int show_idle(const struct settings *settings, const struct status *all, int count)
+{
+    struct key keys[KEYS_MAX];
+    const int there = keys_find(keys);
+    int shown = 0;
+    for (int i = 0; i < there; i++)
+        if (keys[i].model && keys[i].ccid_interface >= 0 && !is_at_work(&keys[i], all, count)) {
+            print_idle(settings, &keys[i]);
+            shown++;
+        }
+    return shown;
+}
 
 /* On a terminal the lines of the look before are written over; returns how many there are now. */
 static int show(const struct settings *settings, struct shown shown[STATUS_MAX], const struct status *all, int count,
@@ -171,8 +222,9 @@ static int show(const struct settings *settings, struct shown shown[STATUS_MAX],
         known->told = now;
         tell_running(settings, &all[i], now);
     }
+    const int idle = settings->terminal ? show_idle(settings, all, count) : 0;
     fflush(stdout);
-    return settings->terminal ? count : 0;
+    return settings->terminal ? count + idle : 0;
 }
 
 static int look(const struct settings *settings, struct status all[STATUS_MAX], bool *complained)
@@ -192,8 +244,8 @@ static int once(const struct settings *settings)
     const int count = look(settings, all, &complained);
     for (int i = 0; i < count; i++)
         tell_running(settings, &all[i], status_now());
-    if (count == 0 && !settings->json)
-        puts("no long command runs");
+    if (count >= 0 && show_idle(settings, all, count) + count == 0 && !settings->json)
+        puts("no Nitrokey is plugged in");
     return count < 0;
 }
 
@@ -221,7 +273,6 @@ int watch(int argc, char *argv[])
         { "directory", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
-    const char *const terminal = getenv("TERM");
     struct settings settings = { .directory = RUN_DIRECTORY };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
@@ -235,6 +286,6 @@ int watch(int argc, char *argv[])
         fprintf(stderr, "ifd-nitrokey watch: %s is no option, see --help\n", argv[optind]);
         return 2;
     }
-    settings.terminal = !settings.json && isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+    settings.terminal = !settings.json && terminal_can_move();
     return settings.once ? once(&settings) : forever(&settings);
 }

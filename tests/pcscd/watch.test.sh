@@ -27,7 +27,39 @@ once_shows() {
 }
 
 nothing_runs() {
-    equal "$("$tool" watch --once)" "no long command runs"
+    equal "$("$tool" watch --once | sed 's/^[^(]*(001\/00[0-9]): //' | sort | uniq -c | xargs)" "2 no long command runs"
+}
+
+# in_terminal NAME VARIABLE...: what a terminal gets to see, in this environment.
+in_terminal() {
+    timeout 2 env TERM=xterm "${@:2}" script -qfc "'$tool' watch" "$work/$1" >/dev/null 2>&1
+    [ -s "$work/$1" ]
+}
+
+# status NAME BEGUN HEARD SILENCE-ENDS ADDRESS: a command that began and was heard of so many seconds ago; usually 20 to
+# 60 s.
+status() {
+    local now
+    now=$(awk '{ print int($1 * 1000) }' /proc/uptime)
+    mkdir -p "$work/colours" && printf '%s\n' "reader=$1" class=generate bus=1 address=9 pid=$$ \
+        begun=$((now - $2 * 1000)) heard=$((now - $3 * 1000)) signs=1 silence-ends=$((now + $4 * 1000)) total-ends=$((now + 7200000)) \
+        usually-from=20000 usually-to=60000 >"$work/colours/ifd-nitrokey-001-00$5"
+}
+
+# usual, late and nearly given up
+has_colours() {
+    status green 10 5 1000 1 && status yellow 100 5 1000 2 && status red 100 900 50 3 || return
+    TERM=xterm script -qfc "'$tool' watch --once --directory $work/colours" "$work/coloured" >/dev/null
+    shows coloured $'\033\\[32m.* green (' && shows coloured $'\033\\[33m.* yellow (' &&
+        shows coloured $'\033\\[31m.* red ('
+}
+
+has_no_colour() {
+    in_terminal "$@" && shows "$1" 'generates a key pair' && not grep -q $'\033\\[[0-9]*m' "$work/$1"
+}
+
+is_dumb() {
+    in_terminal dumb TERM=dumb && shows dumb 'generates a key pair' && not grep -q $'\033' "$work/dumb"
 }
 
 begins_shown() {
@@ -83,7 +115,12 @@ if setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$tool"; then
 else
     skip "it needs no root" "nobody else may run what is in $BUILD, or there is nobody else in this namespace"
 fi
-check "on a terminal it is a line that moves" wait_until 5 shows watched-terminal $'\033\\[1A'
+check "on a terminal it is a line that moves" wait_until 5 shows watched-terminal $'\033\\[2A'
+check "green, since it takes as long as usual" shows watched-terminal $'\033\\[32m.*generates a key pair'
+check "with the key that does nothing" shows watched-terminal 'Nitrokey Nitrokey 3 (001/...): no long command runs'
+check "no colours where they are not wanted" has_no_colour plain NO_COLOR=1
+check "nothing moves on a dumb terminal" is_dumb
+check "it is yellow when it takes longer, red before the driver gives up" has_colours
 check "other clients are served meanwhile" took_at_most 1 reader_count 2
 check "the generation succeeds" generation_succeeds one
 check "its end is shown" wait_until 5 shows watched 'Nitrokey Pro (001/...): ended after 0:2'

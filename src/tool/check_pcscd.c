@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* check_pcscd.c - doctor: is pcscd there, does it run and answer, and will it do so tomorrow. */
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "doctor.h"
+#include "run.h"
+
+static void tell_of_silence(const struct scene *scene, struct report *report)
+{
+    char line[LINE_MAX_TO_TYPE];
+    const struct passwd *const person = getpwuid(getuid());
+    const char *const name = person ? person->pw_name : "NAME";
+    if (scene->pcscd > 0 && scene->has_polkit && !scene->pcsc.silent && !scene->is_root) {
+        line_to_type(line,
+                     "echo 'polkit.addRule(function(action, subject) { if "
+                     "(action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && subject.user == \"%s\") return "
+                     "polkit.Result.YES; });' | "
+                     "sudo tee /etc/polkit-1/rules.d/50-pcscd-%s.rules",
+                     name, name);
+        tell(report, WRONG, "polkit", line,
+             "pcscd runs but turns %s away (%s): polkit lets in who sits at the computer, not who "
+             "comes by ssh",
+             name, scene->pcsc.why);
+    } else if (scene->pcscd > 0) {
+        tell(report, WRONG, "pcscd", scene->restart_pcscd, "pcscd runs but does not answer: %s", scene->pcsc.why);
+    } else {
+        tell(report, WRONG, "pcscd", scene->start_pcscd, "pcscd does not run: %s", scene->pcsc.why);
+    }
+}
+
+/* It runs now; after the next start of the computer it does if one of its units is on. */
+static void check_units(const struct scene *scene, struct report *report)
+{
+    char socket[64], service[64];
+    const char *const ask_socket[] = { "systemctl", "is-enabled", "pcscd.socket", NULL };
+    const char *const ask_service[] = { "systemctl", "is-enabled", "pcscd.service", NULL };
+    if (!scene->has_systemd)
+        return;
+    (void)run(ask_service, service, sizeof service); /* "indirect" is a word for: as the socket */
+    const bool on = run(ask_socket, socket, sizeof socket) || strncmp(service, "enabled", 7) == 0;
+    if (!on && socket[0])
+        tell(report, WRONG, "socket", scene->start_pcscd,
+             "pcscd.socket is %s: pcscd is not started when somebody needs it",
+             strncmp(socket, "masked", 6) == 0 ? "masked" : "off");
+    else if (on)
+        tell(report, FINE, "socket", NULL, "systemd starts pcscd when somebody needs it");
+}
+
+void check_pcscd(const struct scene *scene, struct report *report)
+{
+    char line[LINE_MAX_TO_TYPE];
+    const bool pacman = strstr(scene->installer, "pacman") != NULL, rpm = strstr(scene->installer, "dnf") != NULL;
+    if (scene->pcscd_path[0] == '\0' && scene->pcscd == 0 && !scene->pcsc.answers) {
+        line_to_type(line, "%s %s", scene->installer, pacman ? "pcsclite ccid" : rpm ? "pcsc-lite" : "pcscd");
+        tell(report, WRONG, "pcscd", line, "pcscd is not installed");
+        return;
+    }
+    if (scene->pcsc.answers)
+        tell(report, FINE, "pcscd", NULL, "pcscd answers, and shows %d reader%s", scene->pcsc.count,
+             scene->pcsc.count == 1 ? "" : "s");
+    else
+        tell_of_silence(scene, report);
+    check_units(scene, report);
+}

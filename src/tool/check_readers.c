@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* check_readers.c - doctor: pcscd has a reader with a card for each key, or who has the key instead. */
+#include <stdio.h>
+#include <string.h>
+#include "doctor.h"
+
+#define STOP_SCDAEMON "gpgconf --kill scdaemon"
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static void tell_of_holder(const struct key *key, const struct process *holder, struct report *report)
+{
+    char line[LINE_MAX_TO_TYPE];
+    line_to_type(line, "kill %d", (int)holder->pid);
+    if (strcmp(holder->name, "scdaemon") == 0)
+        tell(report, WRONG, "holder", STOP_SCDAEMON, "GnuPG's own driver in scdaemon (process %d) has %s",
+             (int)holder->pid, key->node);
+    else if (starts_with(holder->name, "qemu") || starts_with(holder->name, "VirtualBox") ||
+             starts_with(holder->name, "vmware"))
+        tell(report, WRONG, "holder", NULL,
+             "the virtual machine of %s (process %d) has %s: take the key out of it, in its "
+             "menu of USB devices",
+             holder->name, (int)holder->pid, key->node);
+    else
+        tell(report, WRONG, "holder", line, "%s (process %d) has %s: end it, or:", holder->name, (int)holder->pid,
+             key->node);
+}
+
+/* Those which have the node open beside pcscd. True when somebody has been named. */
+static bool tell_of_holders(const struct key *key, struct report *report)
+{
+    struct processes holders;
+    bool told = false;
+    processes_with_open(key->node, &holders);
+    for (int i = 0; i < holders.count; i++)
+        if (strcmp(holders.all[i].name, "pcscd") != 0) {
+            tell_of_holder(key, &holders.all[i], report);
+            told = true;
+        }
+    if (!told && holders.count == 0 && strcmp(key->driver, "usbfs") == 0)
+        tell(report, UNSEEN, "holder", "sudo ifd-nitrokey list", "a program that only root can see has %s", key->node);
+    else if (!told && key->driver[0] && strcmp(key->driver, "usbfs") != 0)
+        tell(report, WRONG, "holder", NULL, "the kernel's driver %s has %s", key->driver, key->node);
+    return told;
+}
+
+static void check_missing(const struct scene *scene, const struct key *key, const struct pcsc_reader *reader,
+                          struct report *report)
+{
+    const char *const log = scene->has_systemd ? "journalctl -u pcscd -n 50" : "sudo grep pcscd /var/log/syslog";
+    const bool is_held = tell_of_holders(key, report);
+    if (reader && !is_held)
+        tell(report, WRONG, "reader", log, "%s is there without a card. pcscd's log says why:", reader->name);
+    else if (!is_held && told_wrong(report) == 0)
+        tell(report, WRONG, "reader", scene->restart_pcscd,
+             "pcscd has no reader for %s, although nothing else is wrong", key->port);
+    else if (!is_held)
+        tell(report, WRONG, "reader", NULL, "pcscd has no reader for %s; see above", key->port);
+}
+
+/* pcscd's process shows its drivers to root. */
+static void check_driver(const struct scene *scene, const struct pcsc_reader *reader, struct report *report)
+{
+    const int ours = scene->pcscd > 0 ? process_has_loaded(scene->pcscd, "/ifd-nitrokey.bundle/") : -1;
+    if (ours == 0)
+        tell(report, WRONG, "driver", scene->restart_pcscd, "%s is there, but by another driver", reader->name);
+    else
+        tell(report, FINE, "reader", NULL, "%s has a card", reader->name);
+    if (ours < 0)
+        tell(report, UNSEEN, "driver", NULL, "which of its drivers pcscd uses");
+}
+
+void check_readers(const struct scene *scene, struct report *report)
+{
+    for (int i = 0; scene->pcsc.answers && i < scene->key_count; i++) {
+        bool sure;
+        const struct pcsc_reader *const reader = pcsc_reader_of(&scene->pcsc, &scene->keys[i], &sure);
+        if (reader && reader->has_card)
+            check_driver(scene, reader, report);
+        else
+            check_missing(scene, &scene->keys[i], reader, report);
+    }
+}

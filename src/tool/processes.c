@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* processes.c - which processes there are and what they have open, as far as /proc lets us see it. */
+#include "processes.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "text.h"
+
+static struct process read_process(pid_t pid)
+{
+    char path[64];
+    struct process process = { .pid = pid };
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    (void)text_read_line(path, process.name, sizeof process.name);
+    return process;
+}
+
+/* 1: it has the path open, 0: not, -1: we may not see it. */
+static int has_open(pid_t pid, const char *path)
+{
+    char name[PATH_MAX], target[PATH_MAX];
+    int found = 0;
+    snprintf(name, sizeof name, "/proc/%d/fd", (int)pid);
+    DIR *const directory = opendir(name);
+    if (!directory)
+        return -1;
+    for (const struct dirent *entry; found == 0 && (entry = readdir(directory));) {
+        const ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
+        if (length < 0)
+            continue;
+        target[length] = '\0';
+        found = strcmp(target, path) == 0;
+    }
+    closedir(directory);
+    return found;
+}
+
+void processes_with_open(const char *path, struct processes *found)
+{
+    DIR *const proc = opendir("/proc");
+    *found = (struct processes){ .some_unseen = !proc };
+    for (const struct dirent *entry; proc && (entry = readdir(proc));) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        const pid_t pid = (pid_t)atoi(entry->d_name);
+        const int open = has_open(pid, path);
+        if (open < 0)
+            found->some_unseen = true;
+        if (open > 0 && found->count < PROCESSES_MAX)
+            found->all[found->count++] = read_process(pid);
+    }
+    if (proc)
+        closedir(proc);
+}
+
+pid_t process_named(const char *name)
+{
+    pid_t pid = 0;
+    DIR *const proc = opendir("/proc");
+    for (const struct dirent *entry; proc && pid == 0 && (entry = readdir(proc));)
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            strcmp(read_process((pid_t)atoi(entry->d_name)).name, name) == 0)
+            pid = (pid_t)atoi(entry->d_name);
+    if (proc)
+        closedir(proc);
+    return pid;
+}
+
+bool processes_include(const struct processes *processes, const char *name)
+{
+    for (int i = 0; i < processes->count; i++)
+        if (strcmp(processes->all[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+int process_has_loaded(pid_t pid, const char *bundle)
+{
+    char path[64], line[PATH_MAX + 128];
+    int found = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *const maps = fopen(path, "re");
+    if (!maps)
+        return -1;
+    while (found == 0 && fgets(line, sizeof line, maps))
+        found = strstr(line, bundle) != NULL;
+    fclose(maps);
+    return found;
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""commands.py FILE... - prints each command that a page (Markdown) or a manual page (mdoc) shows, a line each."""
+import re
+import sys
+
+PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja",
+            "opensc-tool", "pkg-config", "readers", "sudo", "systemctl", "tests", "udevadm", "usbip")
+
+
+def is_command(text):
+    """A program's name alone is only its name, but one in a directory of ours is a command."""
+    program, *arguments = text.split()[:2] or [""]
+    if re.search(r"(\.(md|c|h|sh|csv)|/)$", program):
+        return False
+    if "/" in program:
+        return program.split("/")[0] in PROGRAMS
+    return program in PROGRAMS and bool(arguments) and not arguments[0].isdigit()
+
+
+def shown(path, text):
+    if not path.endswith(".md"):
+        return re.findall(r"^\.Dl (.*)$", text, re.M) + re.findall(r"^\.Ql ((?:\w|-)+ .*)$", text, re.M)
+    blocks = re.findall(r"^ {4,}(\S.*)$", text, re.M)
+    inline = re.findall(r"`([^`]+)`", re.sub(r"^ {4,}.*$", "", text, flags=re.M))
+    return blocks + [" ".join(each.split()) for each in inline]
+
+
+def main():
+    for path in sys.argv[1:]:
+        with open(path, encoding="utf-8") as file:
+            for text in shown(path, file.read()):
+                if is_command(text):
+                    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# doctor.test.sh - each finding of ifd-nitrokey doctor is provoked, and its line typed as it stands; then the key works.
+#
+# What is udev's or systemd's is in ../vm/doctor.test.sh. Stand-ins: sudo, which nobody needs here; service, since only
+# here pcscd needs the shim; apt, since there is no network; polkit, which Debian 12's pcscd is built without.
+. "$(dirname "$0")/../bus/lib.sh"
+on_bus "$@"
+. "$(dirname "$0")/story.sh"
+. "$(dirname "$0")/diagnosis.sh"
+
+# ---- the machine ----
+
+prepare_machine() {
+    private_machine || return
+    stand_in apt-get </dev/null
+    stand_in apt <<<'[ "$*" = "install pcscd" ] && umount /usr/sbin/pcscd && service pcscd start'
+    mkdir -p /etc/polkit-1/rules.d && mount -t tmpfs -o mode=755 tmpfs /etc/polkit-1/rules.d || return
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" &&
+        meson install -C build --no-rebuild
+}
+
+# ---- what goes wrong ----
+
+pcscd_stops() {
+    kill "$(</run/pcscd/pcscd.pid)" && wait_until 10 not pgrep -x pcscd
+}
+
+pcscd_is_not_installed() {
+    pcscd_stops && mount --bind /dev/null /usr/sbin/pcscd
+}
+
+# copy_of_libccid EXPRESSION: other.bundle, whose Info.plist sed has changed.
+copy_of_libccid() {
+    cp -rL "$drivers/ifd-ccid.bundle" "$drivers/other.bundle" &&
+        sed -i "$1" "$drivers/other.bundle/Contents/Info.plist" && service pcscd restart
+}
+
+other_driver_is_unequal() {
+    copy_of_libccid '/<key>ifdVendorID/{n;s/$/\n<string>0x1234<\/string>/}'
+}
+
+other_driver_names_the_key() {
+    copy_of_libccid 's/CCIDCLASSDRIVER/other/'
+}
+
+driver_is_installed_late() {
+    use_drivers ifd-ccid.bundle && service pcscd restart && mv "$work/drivers/ifd-nitrokey.bundle" "$drivers"
+}
+
+bundle_is_missing() {
+    rm -r "$drivers/ifd-nitrokey.bundle" && service pcscd restart
+}
+
+plist_is_damaged() {
+    sed -i '/0x20A0/d' "$drivers/ifd-nitrokey.bundle/Contents/Info.plist" && service pcscd restart
+}
+
+gpg_has_its_own_driver() {
+    sed -i /disable-ccid/d "$GNUPGHOME/scdaemon.conf" && gpgconf --kill scdaemon
+}
+
+gpg_takes_the_key() {
+    gpg_has_its_own_driver && pcscd_stops && LD_PRELOAD=$usbfs_shim gpg --batch --card-status && service pcscd start
+}
+
+gpg_wants_another_reader() {
+    echo 'reader-port Yubico' >>"$GNUPGHOME/scdaemon.conf"
+}
+
+opensc_leaves_it_out() {
+    export OPENSC_CONF=$work/opensc.conf
+    printf '%s\n' 'app default {' '    ignored_readers = "Nitrokey";' '}' >"$OPENSC_CONF"
+}
+
+# USBDEVFS_CLAIMINTERFACE, linux/usbdevice_fs.h
+program_holds_it() {
+    pcscd_stops || return
+    LD_PRELOAD=$usbfs_shim python3 -c 'import fcntl, glob, os, struct, time
+fcntl.ioctl(os.open(max(glob.glob("/dev/bus/usb/*/*")), os.O_RDWR), 0x8004550f, struct.pack("I", 1))
+open("/run/work/claimed", "w")
+time.sleep(3600)' &
+    wait_until 10 test -e "$work/claimed" && service pcscd start
+}
+
+# A pcscd that asks polkit, which lets nobody in before there is a rule.
+polkit_refuses() {
+    pcscd_stops || return
+    stand_in pcscd <<'END'
+[ "$1" != --version ] || { /usr/sbin/pcscd --version | sed 's/ usb / polkit usb /' && exit; }
+exec python3 -c '
+import os, socket
+os.makedirs("/run/pcscd", exist_ok=True)
+open("/proc/self/comm", "w").write("pcscd")
+server = socket.socket(socket.AF_UNIX)
+server.bind("/run/pcscd/pcscd.comm")
+os.chmod("/run/pcscd/pcscd.comm", 0o666)
+server.listen()
+while True:
+    server.accept()[0].close()
+'
+END
+    pcscd &
+    polkit=$!
+    wait_until 10 test -S /run/pcscd/pcscd.comm
+}
+
+# As an ordinary user, whose doctor is to be used.
+nobody() {
+    HOME=/nonexistent GNUPGHOME=/nonexistent setpriv --reuid nobody --regid nogroup --clear-groups "$@"
+}
+
+polkit_is_found() {
+    local found
+    found=$(nobody "$work/bin/doctor" doctor) && return 1
+    grep -q '^✗ pcscd runs but turns nobody away' <<<"$found" || { echo "$found" && return 1; }
+    line=$(grep -o "echo 'polkit.*" <<<"$found")
+}
+
+polkit_has_the_rule() {
+    grep -q 'subject.user == "nobody"' /etc/polkit-1/rules.d/50-pcscd-nobody.rules
+}
+
+says_what_it_cannot_see() {
+    local found
+    found=$(nobody "$work/bin/doctor" doctor)
+    [[ $found == *"? which of its drivers pcscd uses"*"What is marked ? cannot be seen"* ]] || { echo "$found" && return 1; }
+}
+
+# ---- the story ----
+
+check "a machine with the driver installed" prepare_machine
+new_gpg_home
+others_send[key]=scdaemon
+check "without pcscd and without a key doctor says so" finds key 'no Nitrokey .* is plugged in'
+check "pcscd starts by the line" finds pcscd 'does not run' && check "that is shown" type_line
+check "a key is plugged in, as it says" start_key key
+check "then nothing is wrong" works_again
+cp "$tool" "$work/bin/doctor"
+if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
+    check "without root it says what it cannot see" says_what_it_cannot_see
+else
+    skip "without root it says what it cannot see" "there is nobody else in this namespace"
+fi
+while read -r provoke check says; do
+    check "provoked: ${provoke//_/ }" "$provoke"
+    check "doctor finds it" finds "$check" "$says"
+    check "its line is typed" type_line
+    check "and the key works" works_again
+done <<'END'
+pcscd_stops pcscd pcscd does not run
+pcscd_is_not_installed pcscd is not installed
+other_driver_is_unequal bundle then gives up the other drivers
+other_driver_names_the_key bundle which driver gets the key is chance
+driver_is_installed_late stale before the driver was installed
+bundle_is_missing bundle is not there
+plist_is_damaged bundle has been damaged
+program_holds_it holder python3 .process [0-9]*. has /dev/bus/usb
+gpg_has_its_own_driver gnupg uses a driver of its own
+gpg_takes_the_key gnupg uses a driver of its own
+gpg_wants_another_reader gnupg no reader's name begins so
+opensc_leaves_it_out opensc does not see
+END
+if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
+    check "provoked: polkit refuses" polkit_refuses
+    check "doctor finds it" polkit_is_found
+    check "its line is typed" type_line
+    check "and polkit has the rule" polkit_has_the_rule
+    kill "$polkit"
+else
+    skip "polkit refuses, and has the rule" "there is nobody else in this namespace"
+fi
+summary

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# list.test.sh - ifd-nitrokey list and describe: what they say of each key, and that they disturb none.
+. "$(dirname "$0")/../bus/lib.sh"
+on_bus "$@"
+. "$(dirname "$0")/story.sh"
+tool=$(built ifd-nitrokey)
+readers=$here/../../readers
+
+lists() {
+    "$tool" list >"$work/listed" || return
+    grep -q -e "$1" "$work/listed" || { tail -n 1 "$work/listed" && return 1; }
+}
+
+lists_only() {
+    equal "$("$tool" list "${@:2}")" "$1"
+}
+
+# json CODE: Python that looks at the list "keys".
+json() {
+    "$tool" list --json | python3 -c "import json, sys; keys = json.load(sys.stdin)
+$1"
+}
+
+# describes KIND: as the key's own file in readers/ says, but for what cannot be told from outside; and the file is
+# accepted, alone and beside the others.
+describes() {
+    local new=$work/$1.toml
+    "$tool" describe "1-${key_ports[$1]}" >"$new" && "$readers/generate.py" check "$new" &&
+        "$readers/generate.py" check "$new" "$readers"/*.toml &&
+        python3 - "$new" "$readers/$1.toml" <<'END'
+import sys, tomllib
+new, old = (tomllib.load(open(path, "rb")) for path in sys.argv[1:])
+hexes = lambda text: bytes.fromhex(text)
+for reader in (new, old):
+    reader["card"]["atr"] = hexes(reader["card"]["atr"])
+    for interface in reader["interface"]:
+        interface["extra"] = hexes(interface.get("extra", ""))
+        interface["string"] = "string" in interface
+        for key in ("subclass", "protocol"):
+            interface.setdefault(key, 0)
+    for key in ("serial", "strings", "string_padding"):
+        reader["device"].pop(key, None)
+    reader["device"].setdefault("max_power_ma", 100)
+    reader["quirks"].setdefault("ifsd", 32)
+    reader["quirks"].pop("keeps_pin_over_reset", None)
+for part in ("name", "device", "interface", "quirks"):
+    if new.get(part) != old.get(part):
+        sys.exit(f"{part}: {new.get(part)} instead of {old.get(part)}")
+if new.get("speed", "full") != old.get("speed", "full") or new["card"]["atr"] != old["card"]["atr"]:
+    sys.exit("speed or ATR differ")
+END
+}
+
+# generation KIND: how many models before this one have its USB identifiers. pcscd gives the readers of those one name.
+generation() {
+    local product kind
+    product=$(grep -h '^product_id' "$readers/$1.toml" | cut -c 1-20)
+    for kind in $kinds; do
+        [ "$kind" != "$1" ] || return 0
+        grep -q "^$product" "$readers/$kind.toml" && echo .
+    done
+}
+
+# of_generation N: the models.
+of_generation() {
+    local kind
+    for kind in $kinds; do
+        [ "$(generation "$kind" | wc -l)" != "$1" ] || echo "$kind"
+    done
+}
+
+plug_in() {
+    for model; do
+        start_key "$model" --serial 24242424 || return
+    done
+    wait_until 20 cards_present $#
+}
+
+take_out() {
+    local name
+    for name; do
+        stop_key "$name" || return
+    done
+    wait_until 10 reader_count 0
+}
+
+serial_is_not_told() {
+    equal "$(grep -h '^serial' "$work"/*.toml | grep -c 24242424)" 0
+}
+
+check "nothing is plugged in, and list says so" lists_only "no Nitrokey is plugged in"
+check "as JSON too" lists_only "[]" --json
+check "a key is there" start_key key
+check "without pcscd list says so" lists 'reader    none: '
+check "and that nobody has it" lists 'open in   nothing$'
+check "without pcscd describe asks the card itself" env LD_PRELOAD="$usbfs_shim" "$tool" describe
+check "pcscd starts" start_pcscd
+check "the key has a card" wait_until 10 cards_present 1
+check "list tells its name" lists '^Nitrokey Pro (20a0:4108)$'
+check "its serial number" lists 'serial    0000000000000000'
+check "where it is" lists 'usb       1-1, /dev/bus/usb/001/002'
+check "who has it, by which driver" lists 'open in   pcscd ([0-9]*, driver ifd-nitrokey)$'
+check "its reader" lists 'reader    Nitrokey Nitrokey Pro (0000000000000000.*) 00 00$'
+model=nitrokey-3
+check "two keys without a serial number" start_key three
+check "are plugged in" start_key four
+check "all have cards" wait_until 10 cards_present 3
+check "the version of their firmware is told" lists 'firmware  1.8'
+check "each key is there once" json 'assert [k["port"] for k in keys] == ["1-1", "1-2", "1-3"], keys'
+check "with its holder" json 'assert all([h["name"] for h in k["holders"]] == ["pcscd"] and k["card"] for k in keys), keys'
+check "two readers of one name are told as such" lists 'reader    Nitrokey Nitrokey 3 .* 0[12] 00, or another of that name'
+check "with several keys describe asks which one" not "$tool" describe
+check "and describes that one" "$tool" describe 1-3
+check "no APDU was sent" equal "$(cat "$work"/*/apdus | grep -vc reset)" 0
+check "they are taken out" take_out key three four
+kinds=$("$virtual_nitrokey" --list) described=0
+for n in {0..9}; do
+    mapfile -t some < <(of_generation "$n")
+    [ ${#some[@]} -gt 0 ] || break
+    check "${#some[@]} models are plugged in" plug_in "${some[@]}"
+    for kind in "${some[@]}"; do
+        check "$kind is described as its file in readers/ says" describes "$kind" && described=$((described + 1))
+    done
+    check "they are taken out" take_out "${some[@]}"
+done
+check "those are all models" equal "$described" "$(wc -w <<<"$kinds")"
+check "a serial number is not given away" serial_is_not_told
+check "pcscd ends" stop_pcscd
+summary

@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# doctor.test.sh - what ifd-nitrokey doctor finds of udev and systemd is provoked, and its line typed; then the key works.
+# It needs systemd, for the units of pcscd.
+. "$(dirname "$0")/lib.sh"
+. "$here/../pcscd/diagnosis.sh"
+rules=$(pkg-config --variable=udevdir udev)/rules.d
+
+# Debian's units, but started without all else that a computer starts, and with a log that the scenario can read.
+prepare_machine() {
+    local unit
+    for unit in pcscd.socket pcscd.service; do
+        mkdir -p "/run/systemd/system/$unit.d"
+        printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
+    done
+    printf '[Service]\nStandardOutput=append:%s\nStandardError=append:%s\n' "$work/pcscd.log" "$work/pcscd.log" \
+        >/run/systemd/system/pcscd.service.d/log.conf
+    stand_in sudo <<<'exec "$@"'
+    export GNUPGHOME=$work/gnupg && mkdir -m 700 "$GNUPGHOME" && echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && systemctl daemon-reload
+}
+
+# ---- what goes wrong ----
+
+socket_is_off() {
+    systemctl disable --now pcscd.socket && systemctl stop pcscd
+}
+
+socket_is_masked() {
+    socket_is_off && systemctl mask pcscd.socket
+}
+
+socket_is_off_tomorrow() {
+    systemctl disable pcscd.socket
+}
+
+rules_are_shadowed() {
+    ln -sf /dev/null /etc/udev/rules.d/70-ifd-nitrokey.rules
+}
+
+rules_are_late() {
+    mv "$rules/70-ifd-nitrokey.rules" "$rules/90-ifd-nitrokey.rules" && udevadm control --reload && replug key
+}
+
+rules_are_missing() {
+    rm "$rules/70-ifd-nitrokey.rules"
+}
+
+is_not_for_pcscd() {
+    groupadd --system pcscd && useradd --system --gid pcscd --no-create-home pcscd &&
+        printf '[Service]\nUser=pcscd\n' >/run/systemd/system/pcscd.service.d/user.conf &&
+        systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
+}
+
+persists() {
+    echo 1 >"$(device_of key)/power/persist"
+}
+
+tagged() {
+    udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
+}
+
+# ---- what the pages say ----
+
+# does COMMAND: as README shows it.
+does() {
+    check "$1" bash -c "$1"
+}
+
+# The editor of a person at a terminal.
+edits() {
+    stand_in editor <<'END'
+printf '%s\n' '[Service]' 'Environment=IFD_NITROKEY_PATIENCE=nonsense' >"$1"
+END
+    SYSTEMD_EDITOR=editor script -qec "$*" "$work/edited"
+}
+
+# journald is not needed for anything else.
+with_journal() {
+    rm -f /run/systemd/system/pcscd.service.d/log.conf && systemctl daemon-reload && systemctl start systemd-journald &&
+        systemctl restart pcscd && wait_until 30 cards_present 1
+}
+
+journal_says() {
+    "$@" | grep 'IFD_NITROKEY_PATIENCE is ignored'
+}
+
+served_by_tcp() {
+    mkdir -p "$work/source" && cd "$work/source" && $1 >"$work/served" 2>&1 &
+    wait_until 20 grep -q '^listening on ' "$work/served"
+}
+
+# ---- the story ----
+
+check "a machine with the driver installed" prepare_machine
+check "a key is plugged in" start_key key
+check "doctor says that pcscd does not run" finds pcscd 'does not run'
+check "its line is typed" type_line
+check "and the key works" works_again
+while read -r provoke check says; do
+    check "provoked: ${provoke//_/ }" "$provoke"
+    check "doctor finds it" finds "$check" "$says"
+    check "its line is typed" type_line
+    check "and the key works" works_again
+done <<'END'
+socket_is_off pcscd does not run
+socket_is_masked socket is masked
+socket_is_off_tomorrow socket is off
+rules_are_shadowed rules /etc/udev/rules.d/70-ifd-nitrokey.rules hides
+rules_are_late rules comes too late
+rules_are_missing rules udev has no
+persists suspend would seem the same
+is_not_for_pcscd node runs as pcscd, who may not open
+END
+check "the key is the person's at the seat" tagged
+
+does "udevadm control --reload"
+check "systemctl edit pcscd" edits systemctl edit pcscd
+check "a log by systemd" with_journal
+does "systemctl restart pcscd"
+does "sudo systemctl stop pcscd.socket pcscd.service"
+does "sudo systemctl start pcscd.socket"
+check "journalctl -u pcscd" wait_until 30 journal_says journalctl -u pcscd
+check "the key is taken out" stop_key key
+check "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
+    served_by_tcp "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240"
+ip link set lo up
+does "usbip attach --remote 127.0.0.1 --busid 1-1"
+check "it has a card" wait_until 60 cards_present 1
+does "usbip detach --port 0"
+check "it is gone" wait_until 60 reader_count 0
+summary
