@@ -39,6 +39,7 @@ openpgp-card-3.4) longest=1536 curves=("$nist" "$brainpool") generated=brainpool
 gnuk) longest=526 curves=("ed25519 cv25519" "$nist") generated=25519 ;;
 opcard*) longest=4096 curves=("ed25519 cv25519" "$nist" "$brainpool") generated=25519 ;;
 esac
+[ "$application" != opcard+piv ] || opensc_uses openpgp
 touch=00DA00D602 # and the flag of the signature key; this gpg has no command for it
 after_reset=63C3
 [ -z "$(described keeps_pin_over_reset)" ] || after_reset=9000

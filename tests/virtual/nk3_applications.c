@@ -18,7 +18,7 @@ enum { OPENPGP, PIV, COUNT };
 struct nk3_applications {
     struct application is[COUNT];
     const struct application *current; /* NULL: nothing is selected */
-    bool refused;                      /* the command under way: nobody got it */
+    bool refused; /* the command under way: nobody got it */
 };
 
 /* The shortest part of its name that selects an application, RID first. */

@@ -6,6 +6,6 @@
 
 extern const struct application_class nk3_applications;
 
-/* For application_new(). The PIV card has a state file of its own: state_path with ".piv" behind it. NULL with a message
- * on stderr on failure. */
+/* For application_new(). The PIV card has a state file of its own: state_path with ".piv" behind it. NULL with a
+ * message on stderr on failure. */
 void *nk3_applications_new(const char *state_path);

@@ -128,9 +128,18 @@ static const struct {
     uint8_t ins;
     uint16_t (*execute)(struct piv *card, const struct command *command);
 } INSTRUCTIONS[] = {
-    { 0x20, piv_verify },   { 0x24, piv_change },   { 0x2c, piv_reset_retry }, { 0x47, piv_generate },
-    { 0x87, piv_authenticate }, { 0xa4, select_application }, { 0xcb, piv_get_data }, { 0xdb, piv_put_data },
-    { 0xf7, get_metadata }, { 0xf8, get_serial },   { 0xfb, reset_all },       { 0xfd, get_version },
+    { 0x20, piv_verify },
+    { 0x24, piv_change },
+    { 0x2c, piv_reset_retry },
+    { 0x47, piv_generate },
+    { 0x87, piv_authenticate },
+    { 0xa4, select_application },
+    { 0xcb, piv_get_data },
+    { 0xdb, piv_put_data },
+    { 0xf7, get_metadata },
+    { 0xf8, get_serial },
+    { 0xfb, reset_all },
+    { 0xfd, get_version },
     { 0xff, piv_set_management_key },
 };
 
@@ -158,9 +167,12 @@ static uint16_t take(struct piv *card, const uint8_t *apdu, size_t length)
         return answer_chain_has_more(&card->answer) ? SW_OK : SW_CONDITIONS;
     answer_chain_forget(&card->answer);
     switch (command_chain_join(&card->chain, &command, COMMAND_MAX)) {
-    case CHAIN_GOES_ON: return SW_OK;
-    case CHAIN_TOO_LONG: return SW_WRONG_LENGTH;
-    case CHAIN_WHOLE: break;
+    case CHAIN_GOES_ON:
+        return SW_OK;
+    case CHAIN_TOO_LONG:
+        return SW_WRONG_LENGTH;
+    case CHAIN_WHOLE:
+        break;
     }
     const uint16_t status_word = execute(card, &command);
     if (command.ins != 0x20)

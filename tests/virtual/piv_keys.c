@@ -57,8 +57,8 @@ uint16_t piv_generate(struct piv *card, const struct command *command)
 /* What the firmware has a name for (SP 800-78-4 table 6-2, and some more). */
 static bool is_algorithm(uint8_t number)
 {
-    static const uint8_t NUMBERS[] = { 0x03, 0x06, 0x07, 0x08, 0x0a, 0x0c, 0x11, 0x14, 0x15, 0xe0, 0xe1, 0xe2,
-                                       0xe3, 0xe4, 0xe5, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4 };
+    static const uint8_t NUMBERS[] = { 0x03, 0x06, 0x07, 0x08, 0x0a, 0x0c, 0x11, 0x14, 0x15, 0xe0,
+                                       0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4 };
     return memchr(NUMBERS, number, sizeof NUMBERS) != NULL;
 }
 
@@ -100,8 +100,8 @@ uint16_t piv_authenticate(struct piv *card, const struct command *command)
         return SW_SECURITY_STATUS;
     if (!tlv_find((struct tlv_view){ command->data, command->length }, 0x7c, &template))
         return SW_WRONG_DATA;
-    return command->p2 == MANAGEMENT_KEY ? piv_authenticate_administrator(card, command, template) :
-                                           use(card, command, template);
+    return command->p2 == MANAGEMENT_KEY ? piv_authenticate_administrator(card, command, template)
+                                         : use(card, command, template);
 }
 
 /* ---- the end of a job ---- */

@@ -28,7 +28,7 @@ struct piv_pin {
 struct piv_object {
     uint32_t tag;
     uint8_t *bytes; /* NULL: there is none */
-    size_t length;  /* without tag 53 */
+    size_t length; /* without tag 53 */
 };
 
 struct piv_memory {

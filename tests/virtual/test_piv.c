@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_piv.c - the PIV application, alone and beside the OpenPGP card: what it answers, with libcrypto to see whether that
- * is right. */
+/* test_piv.c - the PIV application, alone and beside the OpenPGP card: what it answers, with libcrypto to see whether
+ * that is right. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +111,8 @@ static void expect_tries(const struct piv *piv, unsigned pin, unsigned puk)
 
 /* ---- the administrator, from the other side ---- */
 
-static void block(const char *cipher, int encrypt, const uint8_t *key, const uint8_t *input, uint8_t *output, size_t size)
+static void block(const char *cipher, int encrypt, const uint8_t *key, const uint8_t *input, uint8_t *output,
+                  size_t size)
 {
     int length = 0;
     EVP_CIPHER *fetched = EVP_CIPHER_fetch(NULL, cipher, NULL);
@@ -532,8 +533,8 @@ static EVP_PKEY *generate_rsa(struct piv *piv)
     return key;
 }
 
-static const uint8_t ASK_P256[] = { 0x7c, 36, 0x82, 0, 0x81, 32, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
-                                    14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32 };
+static const uint8_t ASK_P256[] = { 0x7c, 36, 0x82, 0,  0x81, 32, 1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,
+                                    14,   15, 16,   17, 18,   19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32 };
 
 static void assert_signed(const struct piv *piv, EVP_PKEY *key)
 {
