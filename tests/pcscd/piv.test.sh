@@ -20,8 +20,8 @@ certificate_fits() {
         openssl x509 -in "$work/back" -outform DER | cmp - "$work/$1.der"
 }
 
-# The same in one extended APDU each way, which is more than a CCID message holds. The card still knows the administrator
-# who was there before, since piv-tool does not reset it.
+# The same in one extended APDU each way, which is more than a CCID message holds. The card still knows the administrator:
+# piv-tool does not reset it.
 certificate_fits_in_one() {
     local object
     object=53820BC170820BB8$(content 3000)710100FE00
