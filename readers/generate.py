@@ -171,8 +171,8 @@ ENDPOINT = {
     "address": (endpoint_address, REQUIRED), "type": (one_of(*ENDPOINT_TYPES), REQUIRED),
     "size": (number(1, 1024), REQUIRED), "interval": (U8, 0),
 }
-APPLICATIONS = ("openpgp-card-3.4", "openpgp-card-2.1", "gnuk", "opcard", "smartcard-hsm-2.6", "smartcard-hsm-3.4",
-                "smartcard-hsm-4.0", "none")
+APPLICATIONS = ("openpgp-card-3.4", "openpgp-card-2.1", "gnuk", "opcard", "opcard+piv", "smartcard-hsm-2.6",
+                "smartcard-hsm-3.4", "smartcard-hsm-4.0", "none")
 CARD = {
     "atr": (answer_to_reset, REQUIRED),
     "application": (one_of(*APPLICATIONS), REQUIRED),  # of the virtual key: what runs on its card

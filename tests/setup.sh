@@ -8,7 +8,8 @@ build_packages=(meson ninja-build gcc libc6-dev pkg-config python3 git ca-certif
     libusb-1.0-0-dev libpcsclite-dev libssl-dev libcmocka-dev)
 bus_packages=(pcscd libccid gnupg scdaemon opensc openssl procps util-linux)
 page_packages=(mandoc appstream)
-check_packages=(clang libclang-rt-14-dev libseccomp-dev systemd tshark udev valgrind)
+check_packages=(clang libclang-rt-14-dev libseccomp-dev systemd tshark udev valgrind
+    pcsc-tools python3-pyscard yubico-piv-tool gpgsm libengine-pkcs11-openssl openssh-client dropbear-bin iproute2)
 
 say() {
     printf '%s\n' "$*" >&2

@@ -109,6 +109,12 @@ keep_work() {
     echo "all of it is in $kept" >&2
 }
 
+# tries_are_left NAME: as tries_left and piv_tries_left say.
+tries_are_left() {
+    # shellcheck disable=SC2086
+    counters_equal "$1" ${tries_left[$1]:-3 0 3} && piv_counters_equal "$1" ${piv_tries_left[$1]:-3 5}
+}
+
 # check_keys: what must hold of each key after every scenario in which pcscd had it.
 check_keys() {
     local name
@@ -116,9 +122,7 @@ check_keys() {
         [ -s "$work/pcscd.log" ] && [ -s "$work/$name/apdus" ] || continue
         [ -n "${others_send[$name]:-}" ] ||
             check "$name: each command of a client was executed at most once, in order, and no other" executed_once "$name"
-        # shellcheck disable=SC2086
-        ended "${key_pids[$name]}" ||
-            check "$name: nothing but wrong PINs has cost a try" counters_equal "$name" ${tries_left[$name]:-3 0 3}
+        ended "${key_pids[$name]}" || check "$name: nothing but wrong PINs has cost a try" tries_are_left "$name"
     done
 }
 
@@ -136,6 +140,7 @@ summary() {
 declare -A key_ports=() key_pids=()
 declare -A others_send=() # by the name of a key: set if others than pcscd's clients have sent it commands
 declare -A tries_left=() # by the name of a key: what the wrong PINs of a scenario leave, if not "3 0 3"
+declare -A piv_tries_left=() # the same of its PIV card, if not "3 5"
 
 model=nitrokey-pro-2 # of the keys that are made
 
@@ -381,5 +386,14 @@ executed_once() {
 
 # counters_equal NAME USER RESETTING ADMIN: whether these tries are left of the PINs.
 counters_equal() {
-    equal "$(tell "$1" counters)" "ok pw1=$2 rc=$3 pw3=$4"
+    local line
+    line=$(tell "$1" counters)
+    equal "${line% pin=*}" "ok pw1=$2 rc=$3 pw3=$4"
+}
+
+# piv_counters_equal NAME PIN PUK: the same of its PIV card; nothing is wrong with a key that has none.
+piv_counters_equal() {
+    local line
+    line=$(tell "$1" counters)
+    [[ $line != *" pin="* ]] || equal "pin=${line#* pin=}" "pin=$2 puk=$3"
 }

@@ -50,7 +50,7 @@ struct bench *bench_new_with(struct icc_options card)
     card.atr_len = identity()->atr_len;
     /* In a reader there may be any card, also in that of a key which has none; a firmware has its own application. */
     const char *const own = bench_application();
-    if (!card.application && (strcmp(own, "gnuk") == 0 || strcmp(own, "opcard") == 0))
+    if (!card.application && (strcmp(own, "gnuk") == 0 || strncmp(own, "opcard", 6) == 0))
         card.application = own;
     bench = (struct bench){ .icc = icc_new(&card), .admin_tries = 3 };
     assert_non_null(bench.icc);

@@ -37,8 +37,9 @@ smartcard-hsm-*) options=(--reset 1) ;; # not 40 s
 openpgp-card-2.1) longest=2048 ;;
 openpgp-card-3.4) longest=1536 curves=("$nist" "$brainpool") generated=brainpoolP256r1 ;;
 gnuk) longest=526 curves=("ed25519 cv25519" "$nist") generated=25519 ;;
-opcard) longest=4096 curves=("ed25519 cv25519" "$nist" "$brainpool") generated=25519 ;;
+opcard*) longest=4096 curves=("ed25519 cv25519" "$nist" "$brainpool") generated=25519 ;;
 esac
+[ "$application" != opcard+piv ] || opensc_uses openpgp
 touch=00DA00D602 # and the flag of the signature key; this gpg has no command for it
 after_reset=63C3
 [ -z "$(described keeps_pin_over_reset)" ] || after_reset=9000
@@ -174,7 +175,7 @@ if [ -n "$generated" ]; then
     check "authenticates with one" authenticates
 fi
 case $application in
-gnuk | opcard)
+gnuk | opcard*)
     check "a touch is asked for from now on" alone answers 9000 "$select" "$verify_admin" "${touch}0120"
     check "signs when it is touched, and not before" signs_when_touched
     check "no touch is asked for from now on" alone answers 9000 "$select" "$verify_admin" "${touch}0020"

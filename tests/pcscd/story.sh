@@ -28,6 +28,13 @@ answers() {
     }
 }
 
+# opensc_uses DRIVER: of two applications on a card OpenSC takes the one that it tries first, PIV before OpenPGP. From now
+# on it tries this one, by its name in opensc.conf.
+opensc_uses() {
+    echo "app default { card_drivers = $1; }" >"$work/opensc-$1.conf"
+    export OPENSC_CONF=$work/opensc-$1.conf
+}
+
 # serves: the key answers, and what it answers is the answer to what was asked.
 serves() {
     answers " $aid" "$select" "$get_aid"

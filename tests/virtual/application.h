@@ -16,9 +16,11 @@
 /* What a command costs the chip; it decides the scripted time. */
 enum application_effort { EFFORT_QUICK, EFFORT_PRIVATE_KEY, EFFORT_GENERATE, EFFORT_RESET };
 
-/* Tries left: user PIN, resetting code (0: there is none), admin PIN. */
+/* Tries left: user PIN, resetting code (0: there is none), admin PIN; of a PIV card, if there is one, PIN and PUK. */
 struct application_tries {
     unsigned pw1, rc, pw3;
+    bool has_piv;
+    unsigned pin, puk;
 };
 
 /* card is what the application itself has made. */

@@ -218,7 +218,10 @@ static bool counters(const struct control_target *target, int count, char *const
 {
     const struct icc_counters left = icc_counters(target->icc);
     (void)count, (void)words;
-    SAY(reply, "ok pw1=%u rc=%u pw3=%u", left.pw1, left.rc, left.pw3);
+    if (left.has_piv)
+        SAY(reply, "ok pw1=%u rc=%u pw3=%u pin=%u puk=%u", left.pw1, left.rc, left.pw3, left.pin, left.puk);
+    else
+        SAY(reply, "ok pw1=%u rc=%u pw3=%u", left.pw1, left.rc, left.pw3);
     return true;
 }
 

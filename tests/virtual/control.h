@@ -16,7 +16,7 @@
  *   stale N                            the same as answer sequence N
  *   descriptors right|cut|garbage|total-long|total-short|endless
  *   hid-reset                          the other interface resets the card
- *   counters                           ok pw1=N rc=N pw3=N
+ *   counters                           ok pw1=N rc=N pw3=N [pin=N puk=N]
  *   busy                               ok busy|idle: a command runs or an answer is unread
  *   apdus                              ok N: executed so far
  *   blocks                             ok N: T=1 blocks that the card has heard so far

@@ -193,5 +193,5 @@ struct icc_apdu icc_log_get(const struct icc *icc, size_t index)
 struct icc_counters icc_counters(const struct icc *icc)
 {
     (void)icc;
-    return (struct icc_counters){ 3, 0, 3 };
+    return (struct icc_counters){ .pw1 = 3, .pw3 = 3 };
 }

@@ -457,7 +457,10 @@ struct icc_apdu icc_log_get(const struct icc *icc, size_t index)
 struct icc_counters icc_counters(const struct icc *icc)
 {
     const struct application_tries tries = icc->application.class->tries(icc->application.card);
-    return (struct icc_counters){ .pw1 = tries.pw1, .rc = tries.rc, .pw3 = tries.pw3 };
+    return (struct icc_counters){
+        .pw1 = tries.pw1, .rc = tries.rc, .pw3 = tries.pw3,
+        .has_piv = tries.has_piv, .pin = tries.pin, .puk = tries.puk,
+    };
 }
 
 size_t icc_resets(const struct icc *icc)

@@ -100,7 +100,11 @@ struct icc_apdu icc_log_get(const struct icc *icc, size_t index);
  *   <begin_ms> <end_ms> <command in upper-case hex> <status word, 4 hex digits> <answer_len>
  * and a line "<ms> reset" at each cold reset, "<ms> abandoned <command in hex>" when a reset cut a command off. */
 
-struct icc_counters { unsigned pw1, rc, pw3; };           /* tries left: user PIN, resetting code, admin PIN */
+struct icc_counters { /* tries left: user PIN, resetting code, admin PIN; of a PIV card, if there is one, PIN and PUK */
+    unsigned pw1, rc, pw3;
+    bool has_piv;
+    unsigned pin, puk;
+};
 struct icc_counters icc_counters(const struct icc *icc);
 size_t icc_resets(const struct icc *icc);                 /* cold resets so far */
 size_t icc_blocks(const struct icc *icc);                 /* T=1 blocks heard so far */

@@ -43,7 +43,7 @@ static const char USAGE[] =
     "                           SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N] (20)\n"
     "                           given several times: the n-th generation; the last is for all later ones\n"
     "  --application NAME       another application than the model has: openpgp-card-3.4, openpgp-card-2.1, gnuk, opcard,\n"
-    "                           smartcard-hsm-2.6, smartcard-hsm-3.4, smartcard-hsm-4.0, none\n"
+    "                           opcard+piv, smartcard-hsm-2.6, smartcard-hsm-3.4, smartcard-hsm-4.0, none\n"
     "  --sign SPEC              how long a signature takes (0.5)\n"
     "  --reset SPEC             how long TERMINATE DF and ACTIVATE FILE take (0.005), or INITIALIZE DEVICE of an HSM\n"
     "                           (40,silent=40)\n"

@@ -13,8 +13,6 @@
 #include "card_state.h"
 #include "openpgp_card.h"
 
-#define CLA_CHAIN 0x10
-
 struct openpgp *openpgp_new(const char *state_path)
 {
     return openpgp_new_profile(state_path, NULL);
@@ -25,7 +23,7 @@ struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp
     struct openpgp *card = calloc(1, sizeof *card);
     if (!card)
         return NULL;
-    card->data = (struct tlv_writer){ .bytes = card->data_bytes, .size = sizeof card->data_bytes - 2 };
+    answer_chain_forget(&card->answer);
     card->profile = profile ? profile : &openpgp_card_3_4;
     card->state_path = state_path ? strdup(state_path) : NULL;
     if ((state_path && !card->state_path) || !card_memory_format(&card->memory, card->profile) ||
@@ -36,13 +34,6 @@ struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp
     return card;
 }
 
-static void forget_answer(struct openpgp *card)
-{
-    OPENSSL_cleanse(card->data_bytes, sizeof card->data_bytes);
-    card->data.length = card->delivered = 0;
-    card->data.overflow = false;
-}
-
 void openpgp_reset(struct openpgp *card)
 {
     card_job_cancel(card->job);
@@ -50,9 +41,8 @@ void openpgp_reset(struct openpgp *card)
     card->waits_for_touch = false;
     memset(card->verified, 0, sizeof card->verified);
     card->certificate = 0;
-    OPENSSL_cleanse(card->command, sizeof card->command);
-    card->chain_len = 0;
-    forget_answer(card);
+    command_chain_forget(&card->chain);
+    answer_chain_forget(&card->answer);
 }
 
 void openpgp_free(struct openpgp *card)
@@ -113,7 +103,7 @@ static uint16_t get_challenge(struct openpgp *card, const struct command *comman
         return SW_WRONG_LENGTH;
     if (RAND_bytes(random, (int)command->expected) <= 0)
         return SW_CONDITIONS;
-    tlv_append(&card->data, random, command->expected);
+    tlv_append(&card->answer.data, random, command->expected);
     return SW_OK;
 }
 
@@ -180,45 +170,22 @@ static uint16_t execute(struct openpgp *card, const struct command *command)
 
 /* ---- APDUs ---- */
 
-/* A part of a chain (ISO 7816-4 §5.3.3) is added to what came before; the last one makes the command whole. Another
- * command in between ends the chain: its parts must not become data of that one. */
-static uint16_t join_chain(struct openpgp *card, struct command *command)
-{
-    const uint8_t header[] = { command->ins, command->p1, command->p2 };
-    if (memcmp(card->chain_header, header, sizeof header) != 0)
-        card->chain_len = 0;
-    memcpy(card->chain_header, header, sizeof header);
-    if (command->length > card->profile->command_max - card->chain_len) {
-        card->chain_len = 0;
-        return SW_WRONG_LENGTH;
-    }
-    if (command->length > 0)
-        memcpy(card->command + card->chain_len, command->data, command->length);
-    card->chain_len += command->length;
-    if (command->cla & CLA_CHAIN)
-        return SW_OK;
-    command->data = card->command;
-    command->length = card->chain_len;
-    card->chain_len = 0;
-    return SW_LATER;
-}
-
 static uint16_t take(struct openpgp *card, const uint8_t *apdu, size_t length)
 {
     struct command command;
     if (!command_parse(apdu, length, &command))
         return SW_WRONG_LENGTH;
-    card->expected = command.expected;
-    if (command.expected == 0) /* T=1 gives what there is, asked or not */
-        card->expected = command.extended ? 65536 : 256;
+    answer_chain_expect(&card->answer, &command, true);
     if (command.ins == 0xc0) /* GET RESPONSE */
-        return card->delivered < card->data.length ? SW_OK : SW_CONDITIONS;
-    forget_answer(card);
-    const uint16_t joined = join_chain(card, &command);
-    if (joined != SW_LATER)
-        return joined;
+        return answer_chain_has_more(&card->answer) ? SW_OK : SW_CONDITIONS;
+    answer_chain_forget(&card->answer);
+    switch (command_chain_join(&card->chain, &command, card->profile->command_max)) {
+    case CHAIN_GOES_ON: return SW_OK;
+    case CHAIN_TOO_LONG: return SW_WRONG_LENGTH;
+    case CHAIN_WHOLE: break;
+    }
     const uint16_t status_word = execute(card, &command);
-    OPENSSL_cleanse(card->command, command.length);
+    OPENSSL_cleanse(card->chain.bytes, command.length);
     return status_word;
 }
 
@@ -240,15 +207,5 @@ size_t openpgp_finish(struct openpgp *card, uint8_t *answer, size_t capacity)
     openpgp_touch_timeout(card);
     if (card->job)
         card->status_word = openpgp_end_job(card);
-    const size_t left = card->data.length - card->delivered, room = capacity - 2;
-    size_t length = left < card->expected ? left : card->expected;
-    length = length < room ? length : room;
-    memcpy(answer, card->data_bytes + card->delivered, length);
-    card->delivered += length;
-    uint16_t status_word = card->status_word;
-    if (left > length)
-        status_word = (uint16_t)(0x6100 | (left - length > 255 ? 0 : left - length));
-    answer[length] = (uint8_t)(status_word >> 8);
-    answer[length + 1] = (uint8_t)status_word;
-    return length + 2;
+    return answer_chain_take(&card->answer, card->status_word, answer, capacity);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* openpgp_card.h - what the files of the OpenPGP application share: the card, and one function a group of commands.
- * Each takes a command, appends the data of the answer to card->data and returns the status word. */
+ * Each takes a command, appends the data of the answer to card->answer.data and returns the status word. */
 #pragma once
+#include "answer_chain.h"
 #include "card_key.h"
 #include "card_memory.h"
 #include "command.h"
@@ -36,12 +37,8 @@ struct openpgp {
     enum card_key_id job_key;
     unsigned certificate; /* occurrence of 7F21 that SELECT DATA chose */
     uint16_t status_word;
-    size_t expected;
-    struct tlv_writer data; /* of the answer; what was not delivered yet stays for GET RESPONSE */
-    size_t delivered;
-    uint8_t data_bytes[OPENPGP_ANSWER_MAX], command[OPENPGP_COMMAND_MAX];
-    size_t chain_len; /* of command[], while parts of a chain come in */
-    uint8_t chain_header[3]; /* INS P1 P2 that they have in common */
+    struct answer_chain answer;
+    struct command_chain chain;
 };
 
 /* Writes the state file, if there is one. */

@@ -203,15 +203,15 @@ uint16_t openpgp_get_data(struct openpgp *card, const struct command *command)
     if (command->length > 0)
         return SW_WRONG_LENGTH;
     if (comes_with_tag(tag))
-        return put_computed(card, &card->data, tag) ? SW_OK : SW_NO_REFERENCE;
-    if (append_computed(card, &card->data, tag))
+        return put_computed(card, &card->answer.data, tag) ? SW_OK : SW_NO_REFERENCE;
+    if (append_computed(card, &card->answer.data, tag))
         return SW_OK;
     const struct card_object *object = addressed(card, tag);
     if (!object)
         return SW_NO_REFERENCE;
     if (!openpgp_allowed(card, object->rule.read))
         return SW_SECURITY_STATUS;
-    tlv_append(&card->data, object->bytes, object->length);
+    tlv_append(&card->answer.data, object->bytes, object->length);
     return SW_OK;
 }
 

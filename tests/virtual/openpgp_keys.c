@@ -72,7 +72,7 @@ uint16_t openpgp_generate(struct openpgp *card, const struct command *command)
     if (command->p1 == 0x81) {
         if (!card->memory.key[id])
             return SW_NO_REFERENCE;
-        card_key_put_public(card->memory.key[id], &card->data);
+        card_key_put_public(card->memory.key[id], &card->answer.data);
         return SW_OK;
     }
     if (!card->verified[VERIFIED_83])
@@ -151,9 +151,9 @@ uint16_t openpgp_end_job(struct openpgp *card)
     }
     if (card->job_kind == CARD_JOB_GENERATE) {
         card_memory_set_key(&card->memory, card->job_key, result.key, KEY_GENERATED);
-        card_key_put_public(result.key, &card->data);
+        card_key_put_public(result.key, &card->answer.data);
     } else
-        tlv_append(&card->data, result.output, result.length);
+        tlv_append(&card->answer.data, result.output, result.length);
     const bool counts = card->job_kind == CARD_JOB_SIGN && card->job_key == KEY_SIGNATURE;
     if (counts && card->memory.signatures < CARD_SIGNATURES_MAX)
         card->memory.signatures++;
