@@ -19,7 +19,8 @@ shared_gpg_home() {
 new_account() {
     printf '#!/bin/sh\necho 123456\n' >"$work/askpass" && chmod 755 "$work/askpass" &&
         mkdir -p -m 700 "$work/home/.ssh" &&
-        echo "root:x:0:0::$work/home:/bin/sh" >"$work/passwd" && mount --bind "$work/passwd" /etc/passwd &&
+        printf '%s:/bin/sh\n' "root:x:0:0::$work/home" "virtual:x:1000:1000::$work/home" >"$work/passwd" &&
+        mount --bind "$work/passwd" /etc/passwd &&
         ssh-keygen -D "$module" >"$work/keys" && grep 'Authentication key' "$work/keys" >"$work/key.pub" &&
         cp "$work/key.pub" "$work/home/.ssh/authorized_keys"
 }
@@ -33,16 +34,18 @@ agent_signs() {
     ssh-add -T "$work/key.pub"
 }
 
+# As an ordinary user, who need not become another one when somebody logs in.
 start_server() {
     ip link set lo up && dropbearkey -t ed25519 -f "$work/host_key" || return
-    dropbear -F -E -s -p 127.0.0.1:2222 -P "$work/dropbear.pid" -r "$work/host_key" >"$work/sshd.log" 2>&1 &
+    unshare --user --map-user=1000 --map-group=1000 dropbear -F -E -s -p 127.0.0.1:2222 -P "$work/dropbear.pid" \
+        -r "$work/host_key" >"$work/sshd.log" 2>&1 &
     wait_until 10 grep 'Not backgrounding' "$work/sshd.log"
 }
 
 # No other key is offered to the server, and no password.
 logs_in() {
     equal "$(ssh -F none -p 2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile="$work/hosts" -o BatchMode=yes \
-        -o IdentitiesOnly=yes -i "$work/key.pub" root@127.0.0.1 'echo came in' 2>"$work/ssh.log")" "came in" || {
+        -o IdentitiesOnly=yes -i "$work/key.pub" virtual@127.0.0.1 'echo came in' 2>"$work/ssh.log")" "came in" || {
         tail -n 3 "$work/sshd.log" "$work/ssh.log"
         return 1
     }
