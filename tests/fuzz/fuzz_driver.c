@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fuzz_driver.c - the whole driver against a device that says anything: what a client is given was sent for its command,
- * nothing is sent twice, no call takes longer than it may, all is given back, and an honest device is served afterwards.
+ * fuzz_driver.c - the whole driver against a device that says anything: what a client is given was sent for its
+ * command, nothing is sent twice, no call takes longer than it may, all is given back, and an honest device is served
+ * afterwards.
  * FUZZ_VERBOSE=1 tells what a script does.
  */
 #include <stdarg.h>

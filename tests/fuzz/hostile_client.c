@@ -184,7 +184,8 @@ static bool transmit(struct session *s, unsigned kind, bool must_be_right)
         wrong(s, WRONG_ANSWER, "an answer that is longer than there is room for, or has no status word");
     else if (!oracle_answers(s->level, apdu.bytes, apdu.length, rx, length, &why))
         wrong(s, WRONG_ANSWER, why);
-    return !must_be_right || (length == honest_answer(apdu.bytes, apdu.length, right) && memcmp(rx, right, length) == 0);
+    const size_t right_length = honest_answer(apdu.bytes, apdu.length, right);
+    return !must_be_right || (length == right_length && memcmp(rx, right, length) == 0);
 }
 
 /* ---- the play ---- */

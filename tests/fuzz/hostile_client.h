@@ -44,5 +44,6 @@ struct outcome {
 /* Tells every call and every message on stderr: to look at a script. */
 extern bool hostile_verbose;
 
-/* patient: until the script has ended and the device, honest then, is served, and once more after it was plugged in anew. */
+/* patient: until the script has ended and the device, honest then, is served, and once more after it was plugged in
+ * anew. */
 struct outcome hostile_run(const struct ifd *ifd, const uint8_t *script, size_t length, bool patient);

@@ -4,8 +4,8 @@
  *
  * The script: model, chance, flags (1: the name has no node, 2: spoiled descriptors, 4: a configuration descriptor of
  * its own), then with 2 a count and so many times offset (2 bytes) and value, with 4 a length and so many bytes. After
- * that actions: their lowest five bits are one of enum action, with the operands named there. What belongs to the host's
- * next packet has 111 in its highest bits, to its next control request 110; until such a one comes it waits.
+ * that actions: their lowest five bits are one of enum action, with the operands named there. What belongs to the
+ * host's next packet has 111 in its highest bits, to its next control request 110; until such a one comes it waits.
  */
 #include "hostile_device.h"
 #include <stdio.h>
@@ -110,8 +110,8 @@ static const uint8_t *take_bytes(struct hostile *h, size_t *length)
 
 static int64_t take_delay_us(struct hostile *h)
 {
-    static const int64_t MS[] = { 0, 1, 20, 400, 900, 1600, 2100, 4600, 9000, 11000, 29000, 31000, 61000, 170000, 200000,
-                                  1300000 };
+    static const int64_t MS[] = { 0,    1,     20,    400,   900,   1600,   2100,   4600,
+                                  9000, 11000, 29000, 31000, 61000, 170000, 200000, 1300000 };
     return MS[take(h) & 15] * 1000;
 }
 
@@ -347,62 +347,102 @@ static void say_changed(struct hostile *h, enum action action)
     say(h, 0, out, length);
 }
 
-/* Does one action; true: the next one belongs to the same message. */
-static bool act(struct hostile *h)
+/* What goes on beside the answer, which the next action gives; false: it is another action. */
+static bool act_beside(struct hostile *h, enum action action)
 {
     size_t length;
-    const enum action action = take(h) & 31;
     switch ((int)action) {
-    case HONEST_LATE:
-        return say_honestly(h, take_delay_us(h), 1), false;
     case EXTENSION:
         return say_extensions(h, 1), true;
     case EXTENSIONS:
         return say_extensions(h, 0), true;
-    case RAW:
-        length = take(h);
-        const uint8_t *const bytes = take_bytes(h, &length);
-        return say(h, 0, bytes, length), false;
-    case FRAMED:
-        return say_framed(h), false;
-    case PATCHED:
-        return say_patched(h), false;
-    case BLOCK:
-    case BAD_BLOCK:
-        return say_block(h, action == BAD_BLOCK), false;
-    case TWICE:
-        return say_honestly(h, 0, 2), false;
-    case GLUED:
-        return say_glued(h), false;
-    case SILENCE:
-        return false;
-    case STALL_IN:
-        return fail_in(h, HANDSHAKE_STALL), false;
-    case ERROR_IN:
-        return fail_in(h, HANDSHAKE_NONE), false;
     case EMPTY:
         return say(h, 0, NULL, 0), true;
-    case FLOOD:
-        return say_flood(h), false;
     case UNPLUG:
         return (void)virtual_at(h->slot, h->device.now_us + take_delay_us(h), unplug, h->slot), true;
-    case BABBLE:
-        return babble(h), false;
-    case HALT:
-        return device_halt(&h->device, h->identity.bulk_in), false;
     case INTERRUPT:
         length = take(h);
         return (void)take_bytes(h, &length), true;
+    default:
+        return false;
+    }
+}
+
+/* Where there is no message at all. */
+static void act_badly(struct hostile *h, enum action action)
+{
+    switch ((int)action) {
+    case SILENCE:
+        break;
+    case STALL_IN:
+        fail_in(h, HANDSHAKE_STALL);
+        break;
+    case ERROR_IN:
+        fail_in(h, HANDSHAKE_NONE);
+        break;
+    case FLOOD:
+        say_flood(h);
+        break;
+    case BABBLE:
+        babble(h);
+        break;
+    case HALT:
+        device_halt(&h->device, h->identity.bulk_in);
+        break;
+    default:
+        say_honestly(h, 0, 1);
+    }
+}
+
+static void act(struct hostile *h, enum action action)
+{
+    size_t length;
+    const uint8_t *bytes;
+    switch ((int)action) {
+    case HONEST_LATE:
+        say_honestly(h, take_delay_us(h), 1);
+        break;
+    case RAW:
+        length = take(h);
+        bytes = take_bytes(h, &length);
+        say(h, 0, bytes, length);
+        break;
+    case FRAMED:
+        say_framed(h);
+        break;
+    case PATCHED:
+        say_patched(h);
+        break;
+    case BLOCK:
+    case BAD_BLOCK:
+        say_block(h, action == BAD_BLOCK);
+        break;
+    case TWICE:
+        say_honestly(h, 0, 2);
+        break;
+    case GLUED:
+        say_glued(h);
+        break;
     case CUT:
     case OTHER_NUMBER:
     case REFUSED:
     case CHAINED:
     case STATUS_WORD:
     case OTHER_LENGTH:
-        return say_changed(h, action), false;
+        say_changed(h, action);
+        break;
     default:
-        return say_honestly(h, 0, 1), false;
+        act_badly(h, action);
     }
+}
+
+/* Does what the script says to one message. */
+static void answer(struct hostile *h)
+{
+    enum action action = take(h) & 31;
+    while (act_beside(h, action))
+        action = take(h) & 31;
+    act(h, action);
 }
 
 /* ---- firmware ---- */
@@ -489,8 +529,7 @@ static enum handshake hostile_out(struct device *device, uint8_t endpoint, const
         h->received < sizeof h->message)
         return HANDSHAKE_ACK;
     if (h->received >= HEADER)
-        while (act(h))
-            ;
+        answer(h);
     h->received = 0;
     return HANDSHAKE_ACK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* replay.c - runs a fuzz target with inputs that are known, without a fuzzer: files with one input a line, in hexadecimal. */
+/* replay.c - runs a fuzz target with inputs that are known, without a fuzzer: files of lines of hexadecimal. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -121,6 +121,7 @@ static void opening_fails_for_the_reason_there_is(void **state)
     assert_int_equal(open_other(&place), ERR_NONE);
     virtual_deny_access(b->slot, true);
     assert_int_equal(open_other(&PLACE), ERR_ACCESS);
+    assert_int_equal(open_other(&place), ERR_ACCESS); /* found on the bus */
     virtual_deny_access(b->slot, false);
     virtual_unplug(b->slot);
     assert_int_equal(open_other(&PLACE), ERR_NO_DEVICE);
@@ -152,6 +153,7 @@ static void strings_come_without_their_nul_characters(void **state)
     assert_int_equal(usb_string(b->port, USB_STRING_PRODUCT, text, 5), 4);
     assert_string_equal(text, "Nitr");
     assert_int_equal(usb_string(b->port, USB_STRING_SERIAL, text, sizeof text), 24);
+    assert_int_equal(usb_string(b->port, USB_STRING_SERIAL, text, 0), 0);
 }
 
 /* ---- waiting ---- */
