@@ -333,7 +333,9 @@ def c_bool(value):
 
 
 def models(products):
-    lines = ["/* Generated from readers/ */", "static const struct model models[] = {"]
+    vendors = [usb_id(r)[0] for r in products]
+    lines = ["/* Generated from readers/ */", f"#define MAIN_VENDOR_ID 0x{max(vendors, key=vendors.count):04x}",
+             "static const struct model models[] = {"]
     for r in products:
         vendor, product = usb_id(r)
         mute = r["quirks"]["mute_answer"]
@@ -455,8 +457,8 @@ def metainfo(template, products):
     return template.replace("@MODALIASES@", "\n".join(lines))
 
 
-USES = {"gnuk": "GnuPG, OpenSC", "none": "", "opcard": "GnuPG, OpenSC", "openpgp-card-2.1": "GnuPG, OpenSC",
-        "openpgp-card-3.4": "GnuPG, OpenSC"}  # by the application on the card
+USES = {"gnuk": "GnuPG, OpenSC", "none": "", "opcard": "GnuPG, OpenSC", "opcard+piv": "GnuPG, OpenSC",
+        "openpgp-card-2.1": "GnuPG, OpenSC", "openpgp-card-3.4": "GnuPG, OpenSC"}  # by the application on the card
 
 
 def used_with(reader):

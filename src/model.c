@@ -12,6 +12,11 @@ const struct model *model_find(uint16_t vendor_id, uint16_t product_id)
     return NULL;
 }
 
+uint16_t model_main_vendor(void)
+{
+    return MAIN_VENDOR_ID;
+}
+
 bool model_is_mute_answer(const struct model *model, const uint8_t *data, size_t length)
 {
     return model->has_mute_answer && length == model->mute_answer_len && memcmp(data, model->mute_answer, length) == 0;

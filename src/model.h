@@ -22,5 +22,8 @@ struct model {
 /* NULL when there is no such model. */
 const struct model *model_find(uint16_t vendor_id, uint16_t product_id);
 
+/* The vendor id of most models: another device that has it is a relative of theirs. */
+uint16_t model_main_vendor(void);
+
 /* Whether an answer is the firmware's word for "the card said nothing until I gave up". */
 bool model_is_mute_answer(const struct model *model, const uint8_t *data, size_t length);

@@ -17,7 +17,8 @@ static const struct {
     const char *maker, *name, *type;
 } MACHINES[] = {
     { "innotek", "VirtualBox", "VBoxManage list usbhost; VBoxManage controlvm NAME-OF-THE-MACHINE usbattach UUID" },
-    { "QEMU", "QEMU", "virsh qemu-monitor-command NAME-OF-THE-MACHINE --hmp device_add usb-host,vendorid=0x20a0" },
+    { "QEMU", "QEMU",
+      "virsh qemu-monitor-command NAME-OF-THE-MACHINE --hmp device_add usb-host,hostbus=BUS,hostaddr=ADDRESS" },
     { "VMware", "VMware", "vmrun connectNamedDevice MACHINE.vmx Nitrokey" },
     { "Microsoft", "Hyper-V", NULL },
     { "Xen", "Xen", "xl usbdev-attach NAME-OF-THE-MACHINE hostbus=BUS hostaddr=ADDRESS" },

@@ -13,7 +13,6 @@
 #include "text.h"
 
 #define DEVICES "/sys/bus/usb/devices"
-#define NITROKEY 0x20a0 /* Clay Logic's vendor_id, which others share by product_id */
 #define MASS_STORAGE_CLASS 0x08
 
 static unsigned attribute_number(const char *directory, const char *name, int base)
@@ -84,7 +83,7 @@ static bool look_at(const char *port, struct key *key)
     key->vendor_id = (uint16_t)attribute_number(port, "idVendor", 16);
     key->product_id = (uint16_t)attribute_number(port, "idProduct", 16);
     key->model = model_find(key->vendor_id, key->product_id);
-    if (!key->model && key->vendor_id != NITROKEY)
+    if (!key->model && key->vendor_id != model_main_vendor())
         return false;
     text_clean(key->port, sizeof key->port, port);
     key->release = (uint16_t)attribute_number(port, "bcdDevice", 16);

@@ -40,6 +40,12 @@ static void other_devices_are_not(void **state)
     assert_null(model_find(0, 0x4108));
 }
 
+static void their_vendor_is_told(void **state)
+{
+    (void)state;
+    assert_int_equal(model_main_vendor(), 0x20a0);
+}
+
 static void the_firmwares_word_for_a_silent_card_is_known_and_nothing_like_it(void **state)
 {
     (void)state;
@@ -69,6 +75,7 @@ int main(void)
         TEST(each_model_has_the_name_that_users_know_from_libccid),
         TEST(the_storages_blocks_stay_as_its_firmware_needs_them),
         TEST(other_devices_are_not),
+        TEST(their_vendor_is_told),
         TEST(the_firmwares_word_for_a_silent_card_is_known_and_nothing_like_it),
         TEST(a_model_without_such_a_word_has_none),
     };
