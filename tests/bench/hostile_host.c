@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hostile_host.c - a driver, loaded as pcscd loads it, against hostile devices: one process for each, and what became of it.
+ * hostile_host.c - a driver, loaded as pcscd loads it, against hostile devices: one process for each, and its end.
  *
  *   hostile_host DRIVER.so FILE...   a script a line, in hexadecimal
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_arguments.c - whatever the entry points are given - no pointer, no such reader, no room - they say no, and no more. */
+/* test_arguments.c - whatever the entry points are given, no pointer, no such reader, no room: they say no. */
 #include "bench.h"
 #include <string.h>
 
@@ -46,7 +46,8 @@ static void a_reader_that_is_not_open_does_nothing(void **state)
     assert_int_equal(IFDHGetCapabilities(NOBODY, TAG_IFD_ATR, &length, bytes), IFD_COMMUNICATION_ERROR);
     assert_int_equal(IFDHSetProtocolParameters(NOBODY, SCARD_PROTOCOL_T1, 0, 0, 0, 0), IFD_COMMUNICATION_ERROR);
     length = sizeof poll;
-    assert_int_equal(IFDHGetCapabilities(NOBODY, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll), IFD_SUCCESS);
+    assert_int_equal(IFDHGetCapabilities(NOBODY, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll),
+                     IFD_SUCCESS);
     assert_int_equal(IFDHGetCapabilities(NOBODY, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&stop), IFD_SUCCESS);
     assert_int_equal(poll(NOBODY, 0), IFD_COMMUNICATION_ERROR);
     assert_int_equal(stop(NOBODY), IFD_COMMUNICATION_ERROR);

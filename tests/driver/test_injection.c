@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_injection.c - whatever call of libusb or of the C library fails: no crash, no leak, no hang, one of the codes that
- * pcscd may be told, and a key that serves again.
+ * test_injection.c - whatever call of libusb or of the C library fails: no crash, no leak, no hang, one of the codes
+ * that pcscd may be told, and a key that serves again.
  *
  * A scenario is what a client and pcscd do with a key. It is played once to count the calls that can fail, and then
  * once for each of them and each way to fail.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """seeds.py - the inputs that the fuzzers begin with, as lines of hexadecimal.
 
-  seeds.py generate FILE           writes each action of hostile_device.c at each step of a session with each kind of model
+  seeds.py generate FILE           writes each action of hostile_device.c at each step of a session, for each kind of key
   seeds.py unpack DIRECTORY FILE...  writes each line of the files to a file of its own, as fuzzers want them
   seeds.py pack FILE DIRECTORY...  the other way round
 """

@@ -23,13 +23,13 @@ size_t libusb_virtual_calls(void);
 /* What function the failing call was; NULL: it was not reached. */
 const char *libusb_virtual_failed(void);
 
-/* For what else shall fail in turn: counts the call; true: it shall fail. Never within the virtual bus and its devices. */
+/* For what else shall fail in turn: counts the call; true: it shall fail. Never within the virtual bus. */
 bool libusb_virtual_fails(const char *function);
 
 /* Contexts, references to devices, handles, transfers, lists and configurations that were not given back. */
 size_t libusb_virtual_held(void);
 
-/* Told of each OUT transfer when it is submitted (received false), and of each IN transfer that has ended well (received
- * true) with what came. NULL: nobody. */
+/* Told of each OUT transfer when it is submitted (received false), and of each IN transfer that has ended well
+ * (received true) with what came. NULL: nobody. */
 typedef void (*libusb_virtual_tap)(void *context, bool received, const uint8_t *bytes, size_t length);
 void libusb_virtual_listen(libusb_virtual_tap tap, void *context);
