@@ -6,7 +6,7 @@
     generate.py list [--level LEVEL]             their names, a line each; of one exchange level: tpdu or apdu
     generate.py models OUT                       the driver's table of models (C)
     generate.py identities OUT                   descriptors, strings and ATRs of the virtual keys (C)
-    generate.py quirks OUT                       the quirks of each product as reader files say them, for describe (C)
+    generate.py quirks OUT                       what reader files say of each product, for describe (C)
     generate.py plist OUT TEMPLATE               Info.plist of the bundle
     generate.py rules [--group=GROUP] OUT TEMPLATE
                                                  udev rules, for members of GROUP as well
@@ -360,6 +360,19 @@ def toml(value):
     return f"[{value[0]}, {value[1]}]" if isinstance(value, list) else str(value)
 
 
+def usual(products):
+    """What a key that nobody has described yet most probably has: by exchange level, and for one with a disk."""
+    def most(readers):
+        values = [(r["firmware"], r["card"]["application"]) for r in readers]
+        return '{{ "{}", "{}" }}'.format(*max(values, key=values.count))
+
+    plain = [r for r in products if not has_disk(r)]
+    lines = [f"    [{name}] = {most([r for r in plain if level(r['ccid']) == bits])}," for name, bits in (
+        ("CCID_TPDU", TPDU), ("CCID_SHORT_APDU", SHORT_APDU), ("CCID_EXTENDED_APDU", EXTENDED_APDU))]
+    return ["static const struct usual {", "    const char *firmware, *application;",
+            f"}} WITH_DISK = {most([r for r in products if has_disk(r)])},", "USUAL[] = {", *lines, "};"]
+
+
 def quirks(products):
     lines = ["/* Generated from readers/ */", "static const struct {", "    uint16_t vendor_id, product_id;",
              "    const char *text;", "} QUIRKS[] = {"]
@@ -369,7 +382,7 @@ def quirks(products):
         escaped = "".join(said).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         vendor, product = usb_id(reader)
         lines.append(f'    {{ 0x{vendor:04x}, 0x{product:04x}, "{escaped}" }},')
-    return "\n".join(lines + ["};", ""])
+    return "\n".join([*lines, "};", *usual(products), ""])
 
 
 def device_descriptor(device):

@@ -96,7 +96,7 @@ static void print_serial(FILE *out, const char *serial)
 {
     char own[64];
     size_t digits = 0;
-    const char *const tail = strrchr(serial, '-'); /* Gnuk: the version stands before it */
+    const char *const tail = strrchr(serial, '-'); /* where there is one, the version stands before it */
     snprintf(own, sizeof own, "%s", serial);
     for (size_t i = tail ? (size_t)(tail - serial) : 0; own[i]; i++)
         if (strchr("0123456789ABCDEFabcdef", own[i]) && (own[i] != '0' || digits > 0))
@@ -122,9 +122,14 @@ static enum ccid_level level_of(const struct descriptors *all)
     return class.level;
 }
 
+/* Something to begin with. */
+static const struct usual *usual(const struct key *key, enum ccid_level level)
+{
+    return key->has_disk ? &WITH_DISK : &USUAL[level == CCID_CHARACTER ? CCID_TPDU : level];
+}
+
 static void print_head(FILE *out, const struct key *key, enum ccid_level level)
 {
-    static const char *const firmwares[] = { "pro", "pro", "gnuk", "nk3" };
     char name[KEY_NAME_SIZE], reader[2 * KEY_NAME_SIZE];
     key_name(key, name);
     snprintf(reader, sizeof reader, "%s%s%s", key->manufacturer, key->manufacturer[0] ? " " : "",
@@ -135,7 +140,7 @@ static void print_head(FILE *out, const struct key *key, enum ccid_level level)
     putc('\n', out);
     print_text(out, "name", key->model ? key->model->name : reader);
     print_text(out, "model", name);
-    print_text(out, "firmware", key->has_disk ? "storage" : firmwares[level]);
+    print_text(out, "firmware", usual(key, level)->firmware);
 }
 
 static void print_device(FILE *out, const struct key *key, const struct descriptors *all)
@@ -201,12 +206,11 @@ static void print_interfaces(FILE *out, const struct key *key, const struct desc
     }
 }
 
-static void print_card(FILE *out, enum ccid_level level, const uint8_t *atr, size_t length)
+static void print_card(FILE *out, const struct usual *usual, const uint8_t *atr, size_t length)
 {
-    static const char *const applications[] = { "none", "openpgp-card-3.4", "gnuk", "opcard" };
     fputs("\n[card]\natr = \"", out);
     print_bytes(out, atr, length);
-    fprintf(out, "\"\napplication = \"%s\"\n", applications[level]);
+    fprintf(out, "\"\napplication = \"%s\"\n", usual->application);
 }
 
 /* Those of its product, if the driver knows it. */
@@ -270,7 +274,7 @@ static void write_file(FILE *out, const struct key *key, const struct descriptor
     print_head(out, key, level);
     print_device(out, key, all);
     print_interfaces(out, key, all);
-    print_card(out, level, atr, length);
+    print_card(out, usual(key, level), atr, length);
     print_quirks(out, key);
 }
 

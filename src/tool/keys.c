@@ -130,14 +130,14 @@ void key_name(const struct key *key, char name[KEY_NAME_SIZE])
                  key->product);
 }
 
-/* Gnuk's serial number begins with its version; Nitrokey 3 and its like have it for bcdDevice, and can be told by the
- * version from which they have the Abort command. The others' bcdDevice is no version of the firmware. */
+/* Some serial numbers begin with the version of the firmware. Keys that have it for bcdDevice can be told by the version
+ * from which they have the Abort command. The others' bcdDevice is no version of the firmware. */
 void key_firmware(const struct key *key, char version[32])
 {
     int major, minor, patch;
     version[0] = '\0';
-    if (sscanf(key->serial, "FSIJ-%3d.%3d.%3d-", &major, &minor, &patch) == 3)
-        snprintf(version, 32, "Gnuk %d.%d.%d", major, minor, patch);
+    if (sscanf(key->serial, "%*[A-Z]-%3d.%3d.%3d-", &major, &minor, &patch) == 3)
+        snprintf(version, 32, "%d.%d.%d", major, minor, patch);
     else if (key->model && key->model->has_abort)
         snprintf(version, 32, "%u.%u", key->release >> 8, key->release & 0xffu);
 }
