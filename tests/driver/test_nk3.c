@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_nk3.c - the whole driver on a virtual Nitrokey 3: messages in parts, the Abort pair, what no reset takes away. */
+/* test_nk3.c - the whole driver on a virtual Nitrokey 3: messages in parts, the Abort pair, what no reset takes away.
+ */
 #include "bench.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/evp.h>
 
 static struct bench *started(const struct icc_timing *timing)
 {
@@ -109,6 +111,64 @@ static void a_touch_is_waited_for(void **state)
     bench_free(b);
 }
 
+/* ---- the PIV card ---- */
+
+/* What the card asks the administrator is encrypted with the factory's key. */
+static void encrypt(const uint8_t *challenge, uint8_t *response)
+{
+    static const uint8_t KEY[] = { 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8 };
+    int length = 0;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    assert_true(EVP_EncryptInit_ex2(ctx, EVP_des_ede3_ecb(), KEY, NULL, NULL) > 0);
+    assert_true(EVP_CIPHER_CTX_set_padding(ctx, 0) > 0 && EVP_EncryptUpdate(ctx, response, &length, challenge, 8) > 0);
+    EVP_CIPHER_CTX_free(ctx);
+}
+
+static struct bench *administered(const struct icc_timing *timing)
+{
+    char apdu[64] = "0087039B 0C 7C0A8208";
+    uint8_t response[8];
+    struct bench *b = started(timing);
+    bench_expect(b, "00A40400 09 A00000030800001000 00", 0x9000);
+    const struct answer asked = bench_expect(b, "0087039B 04 7C028100 00", 0x9000);
+    encrypt(asked.bytes + 4, response);
+    for (size_t i = 0; i < sizeof response; i++)
+        (void)snprintf(apdu + strlen(apdu), 3, "%02X", response[i]);
+    bench_expect(b, apdu, 0x9000);
+    return b;
+}
+
+#define GENERATE_CARD_AUTHENTICATION_KEY "0047009E 05 AC03800111 00"
+#define SIGN_BY_CARD_AUTHENTICATION_KEY                                                                                \
+    "0087119E 26 7C24 8200 8120 000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F 00"
+
+static void a_piv_generation_of_15_minutes_succeeds(void **state)
+{
+    (void)state;
+    struct bench *b = administered(&(struct icc_timing){ .work_us = 15 * MINUTE });
+    const struct answer key = bench_expect(b, GENERATE_CARD_AUTHENTICATION_KEY, 0x9000);
+    assert_in_range(key.took_us, 15 * MINUTE, 15 * MINUTE + SECOND);
+    assert_int_equal(key.length, 72);
+    bench_expect(b, SIGN_BY_CARD_AUTHENTICATION_KEY, 0x9000);
+    bench_expect(b, SELECT, 0x9000);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void a_late_piv_key_is_not_given_to_the_next_command(void **state)
+{
+    (void)state;
+    setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
+    struct bench *b = administered(&(struct icc_timing){ .work_us = 50 * SECOND });
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    assert_int_equal(bench_transmit(b, GENERATE_CARD_AUTHENTICATION_KEY).code, IFD_RESPONSE_TIMEOUT);
+    bench_expect(b, "00CB3FFF 05 5C035FC101 00", 0x6a82);
+    bench_expect(b, SIGN_BY_CARD_AUTHENTICATION_KEY, 0x9000);
+    bench_expect(b, SELECT, 0x9000);
+    bench_works(b);
+    bench_free(b);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(int argc, char *argv[])
@@ -119,6 +179,8 @@ int main(int argc, char *argv[])
         TEST(a_command_that_was_given_up_is_aborted),
         TEST(no_reset_takes_the_pin_away),
         TEST(a_touch_is_waited_for),
+        TEST(a_piv_generation_of_15_minutes_succeeds),
+        TEST(a_late_piv_key_is_not_given_to_the_next_command),
     };
     bench_choose(argc, argv);
     return cmocka_run_group_tests_name("nk3", tests, NULL, NULL);

@@ -84,7 +84,7 @@ key_is_that_of_the_card() {
     pkcs15-tool --read-public-key 1 | openssl pkey -pubin -noout -text | grep 'Public-Key: (2048 bit)'
 }
 
-check "a key is there" start_key key --generate 6,silent=6 --sign 0.1
+check "a key is there" start_key key --generate 20,silent=20 --sign 0.1
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1
 check "pcsc_scan tells the reader and the ATR" scan_tells_reader_and_card
@@ -100,7 +100,7 @@ check "a program in Python: TLV properties are those of this key" "$pyscard_clie
 check "short and extended APDUs" "$pyscard_client" apdus
 check "transactions of ten at once" "$pyscard_client" transactions
 check "it sees the key go and come" monitor_sees_it_go_and_come
-check "openpgp-tool generates a key" begins_to_generate
+check "openpgp-tool generates a key, 20 s without any sign of life" begins_to_generate
 check "meanwhile others see the reader at once" others_see_the_reader
 check "others who want the card wait" others_wait
 check "the key is generated, and each gets its own answer" all_are_served

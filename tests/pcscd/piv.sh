@@ -38,8 +38,8 @@ piv_public_key() {
     printf '%b' "$(sed 's/../\\x&/g' <<<"$answer")" | openssl pkey -pubin -inform DER
 }
 
-# piv_generates RSA | EC REFERENCE: the public key is in $work/REFERENCE.pem afterwards. What piv-tool says does not count:
-# before OpenSC 0.26 it cannot write the public key that it has got.
+# piv_generates RSA | EC REFERENCE: the public key is in $work/REFERENCE.pem afterwards. What piv-tool says of it does
+# not count: before OpenSC 0.26 it cannot write the public key that it has got.
 piv_generates() {
     local algorithm=07
     [ "$1" = RSA ] || algorithm=11

@@ -20,7 +20,7 @@ certificate_fits() {
         openssl x509 -in "$work/back" -outform DER | cmp - "$work/$1.der"
 }
 
-# The same in one extended APDU each way, which is more than a CCID message holds. The card still knows the administrator:
+# The same in one extended APDU each way, more than a CCID message holds. The card still knows the administrator:
 # piv-tool does not reset it.
 certificate_fits_in_one() {
     local object
