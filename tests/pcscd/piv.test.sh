@@ -24,8 +24,8 @@ certificate_fits() {
 # piv-tool does not reset it.
 certificate_fits_in_one() {
     local object
-    object=53820BC170820BB8$(content 3000)710100FE00
-    as_administrator --name && answers " 9000" "00DB3FFF000BCA5C035FC10B$object" &&
+    object=53820C0970820C00$(content 3072)710100FE00
+    as_administrator --name && answers " 9000" "00DB3FFF000C125C035FC10B$object" &&
         [ "$(answer_to 00CB3FFF0000055C035FC10B0000)" = "${object}9000" ]
 }
 
