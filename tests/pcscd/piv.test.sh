@@ -25,7 +25,7 @@ certificate_fits() {
 certificate_fits_in_one() {
     local object
     object=53820C0970820C00$(content 3072)710100FE00
-    as_administrator --name && answers " 9000" "00DB3FFF000C125C035FC10B$object" &&
+    as_administrator --name && equal "$(answer_to "00DB3FFF000C125C035FC10B$object")" 9000 &&
         [ "$(answer_to 00CB3FFF0000055C035FC10B0000)" = "${object}9000" ]
 }
 
