@@ -207,6 +207,7 @@ elsewhere "tests/demo --model nitrokey-storage-fs" tests/run '"$top/tests/demo" 
 elsewhere "tests/demo --model nitrokey-hsm-2" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/demo --model new-key" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/run" .ci/run 'exec tests/run'
+elsewhere "tests/run unit sanitize" .ci/run 'exec tests/run'
 elsewhere "tests/run unit pcscd demo" .ci/run 'exec tests/run'
 elsewhere "tests/bus/enter" tests/bus/lib.sh '$here/enter'
 elsewhere "meson setup build" tests/setup.sh 'meson setup'

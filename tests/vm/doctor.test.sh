@@ -92,6 +92,7 @@ served_by_tcp() {
 
 # ---- the story ----
 
+others_send[key]=yes # while pcscd's log is the journal's
 check "a machine with the driver installed" prepare_machine
 check "a key is plugged in" start_key key
 check "doctor says that pcscd does not run" finds pcscd 'does not run'
