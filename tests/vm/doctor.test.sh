@@ -75,9 +75,9 @@ END
     SYSTEMD_EDITOR=editor script -qec "$*" "$work/edited"
 }
 
-# journald is not needed for anything else.
+# journald is not needed for anything else. And pcscd is root again, since the group has got that one key only.
 with_journal() {
-    rm -f /run/systemd/system/pcscd.service.d/log.conf && systemctl daemon-reload && systemctl start systemd-journald &&
+    rm /run/systemd/system/pcscd.service.d/{log,user}.conf && systemctl daemon-reload && systemctl start systemd-journald &&
         systemctl restart pcscd && wait_until 30 cards_present 1
 }
 
