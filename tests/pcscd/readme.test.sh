@@ -29,8 +29,10 @@ elsewhere() {
     check "$1 is run by $2" grep -qF -e "$3" "$top/$2"
 }
 
+# tests/run is what runs this, and so are its phases.
 all_are_covered() {
-    "$here/../pcscd/commands.py" "${pages[@]}" "${manuals[@]}" | sort -u | grep -vxF -f "$work/covered" >"$work/uncovered"
+    "$here/../pcscd/commands.py" "${pages[@]}" "${manuals[@]}" | sort -u | grep -vxF -f "$work/covered" |
+        grep -vE '^tests/run( [a-z]+)*$' >"$work/uncovered"
     equal "$(cat "$work/uncovered")" ""
 }
 
@@ -206,8 +208,6 @@ elsewhere "tests/demo --driver libccid" tests/run '"$top/tests/demo" --driver li
 elsewhere "tests/demo --model nitrokey-storage-fs" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/demo --model nitrokey-hsm-2" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/demo --model new-key" tests/run '"$top/tests/demo" --model "$model"'
-elsewhere "tests/run" .ci/run 'exec tests/run'
-elsewhere "tests/run unit pcscd demo" .ci/run 'exec tests/run'
 elsewhere "tests/bus/enter" tests/bus/lib.sh '$here/enter'
 elsewhere "meson setup build" tests/setup.sh 'meson setup'
 elsewhere "ninja -C build tests/virtual-nitrokey" tests/setup.sh 'ninja -C'
