@@ -26,28 +26,37 @@ as_root() {
 
 # install_packages PACKAGE...: by apt, only what is not there yet.
 install_packages() {
-    local package missing=()
+    local package lock missing=()
+    exec {lock}<"$top"
+    flock "$lock" # two may be started at once
     command -v dpkg-query >/dev/null || die "this needs Debian's packages: $*"
     for package; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
     done
-    [ ${#missing[@]} = 0 ] && return
-    say "installing ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive sh -c \
-        'apt-get -qq update && apt-get -qq install --no-install-recommends -y "$@" >/dev/null' sh "${missing[@]}" ||
-        die "apt could not install ${missing[*]}"
+    if [ ${#missing[@]} != 0 ]; then
+        say "installing ${missing[*]}"
+        as_root env DEBIAN_FRONTEND=noninteractive sh -c \
+            'apt-get -qq update && apt-get -qq install --no-install-recommends -y "$@" >/dev/null' sh "${missing[@]}" ||
+            die "apt could not install ${missing[*]}"
+    fi
+    exec {lock}<&-
+}
+
+# configure DIRECTORY [MESON-OPTION...]
+configure() {
+    local directory=$1 again=()
+    shift
+    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure)
+    meson setup "$directory" "$top" "${again[@]}" "$@" >"$directory.log" 2>&1
 }
 
 # build_in DIRECTORY [MESON-OPTION...]: configures, builds, and installs below DIRECTORY/stage.
 build_in() {
-    local directory=$1 lock again=()
-    shift
-    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure)
+    local directory=$1 lock
     exec {lock}>"$directory.lock"
     flock "$lock" # two may be started at once
-    if ! { meson setup "$directory" "$top" "${again[@]}" "$@" &&
-        ninja -C "$directory" && DESTDIR=stage meson install -C "$directory" --no-rebuild --only-changed; } \
-        >"$directory.log" 2>&1; then
+    if ! configure "$@" || ! { ninja -C "$directory" &&
+        DESTDIR=stage meson install -C "$directory" --no-rebuild --only-changed; } >>"$directory.log" 2>&1; then
         tail -n 40 "$directory.log" >&2
         die "the build in $directory failed; all of it is in $directory.log"
     fi
