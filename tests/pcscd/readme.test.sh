@@ -175,6 +175,7 @@ others_send[key]=yes # while pcscd runs as README says, without a log of APDUs
 check "pcscd starts" service pcscd start
 check "bash completes the port of a key" completes "1-1" describe 1
 check "ifd-nitrokey doctor's line is typed, then nothing is wrong" doctor_mends
+does "ifd-nitrokey --version"
 does "ifd-nitrokey doctor"
 does "ifd-nitrokey doctor --json >doctor.json || echo see doctor.json"
 does "ifd-nitrokey list"
