@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """commands.py FILE... - prints each command that a page (Markdown) or a manual page (mdoc) shows, a line each."""
+import os
 import re
 import sys
+from pathlib import Path
 
+TOP = Path(__file__).resolve().parents[2]
 PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja",
             "opensc-tool", "pkg-config", "readers", "sudo", "systemctl", "tests", "udevadm", "usbip")
 
 
 def is_command(text):
-    """A program's name alone is only its name, but one in a directory of ours is a command."""
+    """A program's name alone is only its name, but a program in a directory of ours is a command, and no other file is."""
     program, *arguments = text.split()[:2] or [""]
-    if re.search(r"(\.(md|c|h|sh|csv)|/)$", program):
-        return False
+    directory = program.split("/")[0]
+    if program.startswith("build/tests/"):
+        return True
     if "/" in program:
-        return program.split("/")[0] in PROGRAMS
+        path = TOP / program
+        return directory in PROGRAMS and path.is_file() and os.access(path, os.X_OK)
     return program in PROGRAMS and bool(arguments) and not arguments[0].isdigit()
 
 

@@ -175,6 +175,7 @@ others_send[key]=yes # while pcscd runs as README says, without a log of APDUs
 check "pcscd starts" service pcscd start
 check "bash completes the port of a key" completes "1-1" describe 1
 check "ifd-nitrokey doctor's line is typed, then nothing is wrong" doctor_mends
+does "ifd-nitrokey --version"
 does "ifd-nitrokey doctor"
 does "ifd-nitrokey doctor --json >doctor.json || echo see doctor.json"
 does "ifd-nitrokey list"
@@ -207,6 +208,7 @@ elsewhere "tests/demo" tests/run 'in_background demo-1 "$top/tests/demo"'
 elsewhere "tests/demo --driver libccid" tests/run '"$top/tests/demo" --driver libccid'
 elsewhere "tests/demo --model nitrokey-storage-fs" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/demo --model nitrokey-hsm-2" tests/run '"$top/tests/demo" --model "$model"'
+elsewhere "tests/prove/run" tests/run 'prove/run'
 elsewhere "tests/demo --model new-key" tests/run '"$top/tests/demo" --model "$model"'
 elsewhere "tests/bus/enter" tests/bus/lib.sh '$here/enter'
 elsewhere "meson setup build" tests/setup.sh 'meson setup'
