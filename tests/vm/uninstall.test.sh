@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE=1 # or meson leaves something of its own
 
 # What the machine was given of ours before, whether by its layer or by its host.
 as_if_never_installed() {
-    (cd "$BUILD/vm/installed" && find . -name '*ifd-nitrokey*' -prune) | sed 's,^\.,,' | xargs rm -r &&
+    (cd "$BUILD/vm/installed" && find . -name '*ifd?nitrokey*' -prune) | sed 's,^\.,,' | xargs rm -r &&
         udevadm control --reload
 }
 
