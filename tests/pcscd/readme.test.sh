@@ -224,5 +224,11 @@ for line in "systemctl edit pcscd" "systemctl restart pcscd" "journalctl -u pcsc
 done
 # Too long for all tests, but run before each change of its figures.
 elsewhere "tests/bench/survival" tests/bench/survival 'Usage: tests/bench/survival'
+elsewhere "tests/bench/run --repeat 3" tests/bench/run '--repeat N'
+elsewhere "tests/pcscd/counts.test.sh" tests/run 'run_scripts pcscd'
+elsewhere "tests/bench/hostile" tests/bench/hostile 'Usage: tests/bench/hostile'
+elsewhere "tests/coverage" tests/coverage 'Usage: tests/coverage'
+elsewhere "tests/fuzz/run SECONDS" tests/run 'tests/fuzz/run" 3'
+elsewhere "tests/run fuzz" tests/run 'phase_fuzz'
 check "no command is left that no test runs" all_are_covered
 summary
