@@ -18,7 +18,8 @@ work=/run/work
 # built NAME: the path of a program or bundle in the build directory.
 built() {
     local found
-    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm \) -prune -o -name "$1" -perm -u=x -print -quit)
+    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name completions \) -prune -o \
+        -name "$1" -print -quit)
     [ -n "$found" ] || {
         echo "$1 is not in $BUILD" >&2
         return 1

@@ -105,6 +105,28 @@ END
     wait_until 10 test -S /run/pcscd/pcscd.comm
 }
 
+# in_virtual_machine MAKER NAME: doctor knows it, and has the line by which its host passes the key through.
+in_virtual_machine() {
+    local found
+    mkdir -p /sys/class/dmi/id && echo "$1" >/sys/class/dmi/id/sys_vendor
+    found=$("$tool" doctor)
+    rm -r /sys/class/dmi
+    grep -A 2 "this is a virtual machine of $2: the computer it runs on must pass" <<<"$found" | grep -q NAME-OF-THE-MACHINE || {
+        echo "$found"
+        return 1
+    }
+}
+
+# As in a container that was not given it.
+node_is_missing() {
+    node=/dev/bus/usb/001/$(printf '%03d' "$(<"/sys/devices/usb1/1-${key_ports[key]}/devnum")")
+    mv "$node" "$work/node"
+}
+
+node_is_given() {
+    mv "$work/node" "$node" && replug key
+}
+
 # As an ordinary user, whose doctor is to be used.
 nobody() {
     HOME=/nonexistent GNUPGHOME=/nonexistent setpriv --reuid nobody --regid nogroup --clear-groups "$@"
@@ -134,6 +156,8 @@ new_gpg_home
 others_send[key]=scdaemon
 check "without pcscd and without a key doctor says so" finds key 'no Nitrokey .* is plugged in'
 check "pcscd starts by the line" finds pcscd 'does not run' && check "that is shown" type_line
+check "in a virtual machine it has a line for the host" in_virtual_machine QEMU QEMU
+check "also of another kind" in_virtual_machine "innotek GmbH" VirtualBox
 check "a key is plugged in, as it says" start_key key
 check "then nothing is wrong" works_again
 cp "$tool" "$work/bin/doctor"
@@ -161,6 +185,10 @@ gpg_takes_the_key gnupg uses a driver of its own
 gpg_wants_another_reader gnupg no reader's name begins so
 opensc_leaves_it_out opensc does not see
 END
+check "provoked: node is missing" node_is_missing
+check "doctor finds it" finds node 'is missing: a container has to be given it'
+check "it is given it" node_is_given
+check "and the key works" works_again
 if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
     check "provoked: polkit refuses" polkit_refuses
     check "doctor finds it" polkit_is_found
