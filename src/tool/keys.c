@@ -122,7 +122,7 @@ int keys_find(struct key keys[KEYS_MAX])
 void key_name(const struct key *key, char name[KEY_NAME_SIZE])
 {
     const bool needs_maker =
-        key->manufacturer[0] && strncmp(key->product, key->manufacturer, strlen(key->manufacturer));
+        key->manufacturer[0] && strncmp(key->product, key->manufacturer, strlen(key->manufacturer)) != 0;
     if (!key->product[0])
         snprintf(name, KEY_NAME_SIZE, "%s", key->model ? key->model->name : "a device of Nitrokey's");
     else
@@ -139,5 +139,5 @@ void key_firmware(const struct key *key, char version[32])
     if (sscanf(key->serial, "%*[A-Z]-%3d.%3d.%3d-", &major, &minor, &patch) == 3)
         snprintf(version, 32, "%d.%d.%d", major, minor, patch);
     else if (key->model && key->model->has_abort)
-        snprintf(version, 32, "%u.%u", key->release >> 8, key->release & 0xffu);
+        snprintf(version, 32, "%u.%u", (unsigned)key->release >> 8, key->release & 0xffu);
 }

@@ -39,7 +39,7 @@ enum err power_on(const struct key *key, uint8_t atr[ATR_MAX], size_t *length)
                                .interface_number = (uint8_t)key->ccid_interface };
     struct usb_identity identity;
     struct usb_port *port;
-    struct ccid_answer answer;
+    struct ccid_answer answer = { .length = 0 };
     uint8_t buffer[1024];
     snprintf(place.node, sizeof place.node, "%s", key->node);
     enum err error = usb_open(&port, &place, &identity);

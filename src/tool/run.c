@@ -68,7 +68,7 @@ static bool start(const char *path, const char *const argv[], int output, pid_t 
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     char *copy[16];
     size_t count = 0;
-    for (; argv[count] && count < 15; count++)
+    for (; count < 15 && argv[count]; count++)
         copy[count] = (char *)(uintptr_t)argv[count]; /* posix_spawn() does not write to it */
     copy[count] = NULL;
     const bool started = posix_spawn(pid, path, &actions, NULL, copy, environ) == 0;

@@ -9,7 +9,7 @@ void text_clean(char *to, size_t size, const char *from)
 {
     size_t i = 0;
     for (; from[i] && i + 1 < size; i++)
-        to[i] = from[i] < ' ' || from[i] > '~' ? '?' : from[i];
+        to[i] = (char)(from[i] < ' ' || from[i] > '~' ? '?' : from[i]);
     to[i] = '\0';
 }
 
