@@ -193,20 +193,21 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
 
 /* ---- when no answer has come ---- */
 
-/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
-static void restart(struct exchange *exchange)
-{
-    log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
-    exchange->silence_ms = 0;
-    if (usb_set_configuration(exchange->port) != ERR_NONE)
-        log_error("that failed; plug the key in again");
-}
-
 /* Nobody tells how much it had brought. */
 static void take_back_in(struct exchange *exchange)
 {
     usb_take_back_in(exchange->port);
     exchange->filled = exchange->in_size;
+}
+
+/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
+static void restart(struct exchange *exchange)
+{
+    log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
+    exchange->silence_ms = 0;
+    take_back_in(exchange);
+    if (usb_set_configuration(exchange->port) != ERR_NONE)
+        log_error("that failed; plug the key in again");
 }
 
 /* The IN transfer stays posted while an answer is owed: some firmwares lose one that nobody reads. */
