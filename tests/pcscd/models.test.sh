@@ -3,23 +3,7 @@
 # models.test.sh [MODEL] - what people do with a key, by gpg and OpenSC, for each model in readers/, or for one.
 . "$(dirname "$0")/../bus/lib.sh"
 
-# All models at once, each on a bus of its own: most of their time is waiting.
-if [ $# = 0 ]; then
-    logs=$(mktemp -d) && trap 'rm -rf "$logs"' EXIT
-    for model in $("$(built virtual-nitrokey)" --list); do
-        "$0" "$model" >"$logs/$model" &
-    done
-    wait
-    for log in "$logs"/*; do
-        sed -E "s/^(ok|not ok) /&${log##*/}: /; /^[0-9]+ passed, /d" "$log"
-        tail -n 1 "$log" | grep -q ' skipped$' || echo "not ok ${log##*/}: runs to its end"
-    done | tee "$logs/all"
-    failed=$(grep -c '^not ok' "$logs/all")
-    skipped=$(grep -c '^ok.* # SKIP' "$logs/all")
-    echo "$(($(grep -c '^ok' "$logs/all") - skipped)) passed, $failed failed, $skipped skipped"
-    [ "$failed" = 0 ]
-    exit
-fi
+[ $# != 0 ] || each_model $("$(built virtual-nitrokey)" --list)
 
 on_bus "$@"
 . "$(dirname "$0")/story.sh"

@@ -4,22 +4,7 @@
 # ifd-nitrokey trace tells what happened; with a key of each exchange level and an HSM, or with one.
 . "$(dirname "$0")/../bus/lib.sh"
 
-# All at once, each on a bus of its own.
-if [ $# = 0 ]; then
-    logs=$(mktemp -d) && trap 'rm -rf "$logs"' EXIT
-    for model in nitrokey-pro-2 nitrokey-storage-hs-261 nitrokey-start-rtm13 nitrokey-3 nitrokey-hsm-2; do
-        "$0" "$model" >"$logs/$model" &
-    done
-    wait
-    for log in "$logs"/*; do
-        sed -E "s/^(ok|not ok) /&${log##*/}: /; /^[0-9]+ passed, /d" "$log"
-        tail -n 1 "$log" | grep -q ' skipped$' || echo "not ok ${log##*/}: runs to its end"
-    done | tee "$logs/all"
-    failed=$(grep -c '^not ok' "$logs/all")
-    echo "$(grep -c '^ok' "$logs/all") passed, $failed failed, 0 skipped"
-    [ "$failed" = 0 ]
-    exit
-fi
+[ $# != 0 ] || each_model nitrokey-pro-2 nitrokey-storage-hs-261 nitrokey-start-rtm13 nitrokey-3 nitrokey-hsm-2
 
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
