@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* card.c - one powered card: power on, ATR, transmit an APDU at the reader's exchange level. */
 #include "card.h"
-#include "level_apdu.h"
-#include "level_tpdu.h"
 #include "log.h"
 
 void card_init(struct card *card, struct exchange *exchange, const struct model *model, const struct ccid_class *class,
                const struct patience_table *patience)
 {
     *card = (struct card){
-        .exchange = exchange, .model = model, .patience = patience, .clock_khz = class->clock_khz,
-        .level = class->level, .readiness_doubtful = model->has_abort,
+        .exchange = exchange,
+        .patience = patience,
+        .clock_khz = class->clock_khz,
+        .level = class->level,
+        .tpdu = { .exchange = exchange, .model = model },
+        .apdu = { .exchange = exchange,
+                  .model = model,
+                  .takes_extended = class->level == CCID_EXTENDED_APDU,
+                  .readiness_doubtful = model->has_abort },
     };
-}
-
-int64_t card_now_ms(const struct card *card)
-{
-    return usb_now_ms(card->exchange->port);
 }
 
 /* ---- power ---- */
@@ -45,11 +45,14 @@ enum err card_power_on(struct card *card, struct vigil *vigil)
         err = accept_atr(card, &answer);
     if (err != ERR_NONE)
         return err;
-    card->powered = true;
-    card->bwt_ms = atr_bwt_ms(&card->atr, card->clock_khz);
-    exchange_set_bwt(card->exchange, card->bwt_ms);
-    card->answer_chained = false;
-    return card->level == CCID_TPDU ? level_tpdu_start(card, vigil) : ERR_NONE;
+    const uint32_t bwt_ms = atr_bwt_ms(&card->atr, card->clock_khz);
+    exchange_set_bwt(card->exchange, bwt_ms);
+    if (card->level == CCID_TPDU)
+        err = level_tpdu_start(&card->tpdu, &card->atr, bwt_ms, vigil);
+    else
+        level_apdu_start(&card->apdu);
+    card->powered = err == ERR_NONE;
+    return err;
 }
 
 enum err card_power_off(struct card *card, struct vigil *vigil)
@@ -67,21 +70,15 @@ const struct atr *card_atr(const struct card *card)
 
 /* ---- transmit ---- */
 
-enum err card_give_up(struct card *card)
-{
-    log_error("the card has to be reset to be usable again; programs must verify the PIN anew");
-    card->powered = false;
-    return ERR_CARD_RESET;
-}
-
 static enum err transmit(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
                          uint8_t *answer, size_t size, size_t *length)
 {
     const bool tpdu = card->level == CCID_TPDU;
-    const enum err err = tpdu ? level_tpdu_hear_out(card, vigil) : level_apdu_hear_out(card, vigil);
+    const enum err err = tpdu ? level_tpdu_hear_out(&card->tpdu, vigil) : level_apdu_hear_out(&card->apdu, vigil);
     if (err != ERR_NONE)
         return err;
-    return (tpdu ? level_tpdu_transmit : level_apdu_transmit)(card, vigil, apdu, apdu_length, answer, size, length);
+    return tpdu ? level_tpdu_transmit(&card->tpdu, vigil, apdu, apdu_length, answer, size, length)
+                : level_apdu_transmit(&card->apdu, vigil, apdu, apdu_length, answer, size, length);
 }
 
 enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_length, uint8_t *answer, size_t size,
@@ -92,11 +89,16 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
         return ERR_NOT_POWERED;
     if (apdu_length < 4)
         return ERR_PROTOCOL;
-    struct vigil vigil = vigil_begin(card->patience, patience_classify(apdu, apdu_length), card_now_ms(card));
-    progress_begin(card->progress, &vigil, card_now_ms(card));
+    const int64_t now_ms = exchange_now_ms(card->exchange);
+    struct vigil vigil = vigil_begin(card->patience, patience_classify(apdu, apdu_length), now_ms);
+    progress_begin(card->progress, &vigil, now_ms);
     const enum err err = transmit(card, &vigil, apdu, apdu_length, answer, size, length);
     progress_end(card->progress);
     exchange_wipe(card->exchange);
+    if (err == ERR_CARD_RESET) { /* it is not reset here, since whoever uses the card must learn of it first */
+        log_error("the card has to be reset to be usable again; programs must verify the PIN anew");
+        card->powered = false;
+    }
     if (err == ERR_TIMEOUT)
         log_error("no answer to a command of class \"%s\" within its patience; it will be dropped when it comes",
                   patience_name(vigil.class));

@@ -7,26 +7,23 @@
 #include "atr.h"
 #include "err.h"
 #include "exchange.h"
+#include "level_apdu.h"
+#include "level_tpdu.h"
 #include "model.h"
 #include "patience.h"
 #include "progress.h"
-#include "t1.h"
 
-/* All fields belong to card.c and its levels. */
+/* All fields belong to card.c. */
 struct card {
     struct exchange *exchange;
-    const struct model *model;
     const struct patience_table *patience;
     struct progress *progress; /* NULL: nobody is told */
     uint32_t clock_khz;
     enum ccid_level level;
     bool powered;
     struct atr atr;
-    uint32_t bwt_ms;
-    struct t1 t1;        /* level_tpdu.c */
-    /* level_apdu.c */
-    bool answer_chained;     /* the reader holds further parts of an answer */
-    bool readiness_doubtful; /* it may be deaf, at work for a command that nobody waits for */
+    struct level_tpdu tpdu; /* one of the two is used, as level says */
+    struct level_apdu apdu;
 };
 
 /* What it points to must outlive the card. */
@@ -48,10 +45,3 @@ const struct atr *card_atr(const struct card *card);
  */
 enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_length, uint8_t *answer, size_t size,
                        size_t *length);
-
-/* For the levels. */
-int64_t card_now_ms(const struct card *card);
-
-/* For the levels. Only a reset helps: the card is not powered any more. It is not reset here, since whoever uses the
- * card must learn of it first. Returns ERR_CARD_RESET. */
-enum err card_give_up(struct card *card);

@@ -74,6 +74,11 @@ void exchange_close(struct exchange *exchange)
     exchange->in = exchange->out = NULL;
 }
 
+int64_t exchange_now_ms(const struct exchange *exchange)
+{
+    return usb_now_ms(exchange->port);
+}
+
 void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms)
 {
     exchange->bwt_ms = bwt_ms;
@@ -96,7 +101,7 @@ struct nuisance {
 
 static void heard(struct exchange *exchange)
 {
-    exchange->heard_ms = usb_now_ms(exchange->port);
+    exchange->heard_ms = exchange_now_ms(exchange);
     exchange->silence_ms = 0;
 }
 
@@ -138,7 +143,7 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
         return true;
     /* CCID 1.1 §6.2.6: bError multiplies the waiting time. FFh is one firmware's word for "touch me". */
     vigil_allow(vigil, exchange->bwt_ms, answer->error == 0xff ? 1 : answer->error);
-    vigil_renew(vigil, usb_now_ms(exchange->port));
+    vigil_renew(vigil, exchange_now_ms(exchange));
     return false;
 }
 
@@ -186,7 +191,7 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
         }
         if (err != ERR_NONE || nuisance.dropped > MAX_DROPPED)
             return ERR_IO;
-        if (vigil_deadline_ms(vigil) <= usb_now_ms(exchange->port))
+        if (vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
             return ERR_TIMEOUT;
     }
 }
@@ -213,7 +218,7 @@ static void restart(struct exchange *exchange)
 /* The IN transfer stays posted while an answer is owed: some firmwares lose one that nobody reads. */
 static void out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected, bool sent)
 {
-    exchange->silence_ms = usb_now_ms(exchange->port) - exchange->heard_ms;
+    exchange->silence_ms = exchange_now_ms(exchange) - exchange->heard_ms;
     const bool lost = exchange->silence_ms >= DEBT_LIMIT_MS;
     exchange->owed = sent && !lost;
     exchange->debt = *expected;
@@ -259,7 +264,7 @@ static enum err post(struct exchange *exchange, size_t length)
 static enum err send_and_await(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                                struct ccid_answer *answer)
 {
-    const int64_t now = usb_now_ms(exchange->port);
+    const int64_t now = exchange_now_ms(exchange);
     if (vigil_deadline_ms(vigil) <= now)
         return ERR_TIMEOUT; /* nothing leaves that nobody would wait for */
     const struct ccid_expectation expected = {
@@ -275,7 +280,7 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
         err = await(exchange, &expected, vigil, answer);
     if (err != ERR_NONE && err != ERR_GONE) {
         const int64_t grace_ms = err == ERR_IO ? 0 : GRACE_MS;
-        const int64_t end = usb_now_ms(exchange->port) + grace_ms;
+        const int64_t end = exchange_now_ms(exchange) + grace_ms;
         err = without_answer(exchange, &expected, err, usb_take_back_out(exchange->port, end) != USB_OUT_UNSENT);
     }
     explicit_bzero(exchange->out, length);
@@ -293,7 +298,7 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     exchange->owed = false; /* until it is known that it has not come this time either */
     const enum err err = without_answer(exchange, &debt, await(exchange, &debt, vigil, answer), true);
     if (err == ERR_NONE)
-        vigil_renew(vigil, usb_now_ms(exchange->port)); /* the command that waited for it begins only now */
+        vigil_renew(vigil, exchange_now_ms(exchange)); /* the command that waited for it begins only now */
     return err;
 }
 
@@ -301,7 +306,7 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
 static bool abort_pair(struct exchange *exchange)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
-    const int64_t now = usb_now_ms(exchange->port);
+    const int64_t now = exchange_now_ms(exchange);
     struct vigil vigil = {
         .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
     };
@@ -336,11 +341,11 @@ enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
     unsigned failures = 0;
     enum err err;
     do {
-        struct vigil attempt = vigil_part(vigil, exchange->status, usb_now_ms(exchange->port));
+        struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
         err = send_and_await(exchange, &status, &attempt, &answer);
         exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
     } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
-             usb_now_ms(exchange->port) < vigil_deadline_ms(vigil));
+             exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
     if (err == ERR_NONE)
         exchange->synchronised = true;
     return err;
@@ -355,7 +360,7 @@ static enum err settle(struct exchange *exchange, struct vigil *vigil)
     if (!exchange->synchronised) {
         err = exchange_synchronise(exchange, vigil);
         if (err == ERR_NONE)
-            vigil_renew(vigil, usb_now_ms(exchange->port));
+            vigil_renew(vigil, exchange_now_ms(exchange));
     }
     if (err == ERR_NONE && exchange->owed) {
         err = exchange_collect(exchange, vigil, &late);

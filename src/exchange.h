@@ -42,6 +42,9 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
                        size_t max_message);
 void exchange_close(struct exchange *exchange);
 
+/* The clock by which vigils on this exchange are kept, see usb_now_ms(). */
+int64_t exchange_now_ms(const struct exchange *exchange);
+
 /* The block waiting time, the unit of CCID time extensions. */
 void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms);
 

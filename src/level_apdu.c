@@ -27,43 +27,43 @@ static void drain_into(struct sink *sink, const uint8_t *bytes, size_t length)
 
 /* ---- one message each way ---- */
 
-static enum err refused(struct card *card, const struct ccid_answer *answer)
+static enum err refused(const struct ccid_answer *answer)
 {
     log_debug("the reader refused the message (code %02x)", answer->error);
-    return answer->powered ? ERR_PROTOCOL : card_give_up(card); /* it has lost its power, and all it knew */
+    return answer->powered ? ERR_PROTOCOL : ERR_CARD_RESET; /* it has lost its power, and all it knew */
 }
 
-static enum err send_part(struct card *card, struct vigil *vigil, enum chain chain, const uint8_t *data, size_t length,
-                          struct ccid_answer *answer)
+static enum err send_part(struct level_apdu *level, struct vigil *vigil, enum chain chain, const uint8_t *data,
+                          size_t length, struct ccid_answer *answer)
 {
     const struct ccid_command command = {
         .type = CCID_XFR_BLOCK, .parameter = { 0, (uint8_t)chain, 0 }, .data = data, .length = length,
     };
-    const enum err err = exchange_run(card->exchange, &command, vigil, answer);
+    const enum err err = exchange_run(level->exchange, &command, vigil, answer);
     if (err != ERR_NONE)
         return err;
-    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(card, answer);
+    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(answer);
 }
 
 /* ---- a whole answer ---- */
 
 /* Takes the rest of an answer of which a part is there: the first one (due: CHAIN_BEGINS), or one of those after it
  * (CHAIN_GOES_ON). */
-static enum err receive(struct card *card, struct vigil *vigil, const struct ccid_answer *first, enum chain due,
+static enum err receive(struct level_apdu *level, struct vigil *vigil, const struct ccid_answer *first, enum chain due,
                         struct sink *sink)
 {
     struct ccid_answer part = *first;
-    card->answer_chained = false;
+    level->answer_chained = false;
     for (unsigned parts = 0; parts < PARTS_MAX; parts++) {
         const bool last = part.parameter == (due == CHAIN_BEGINS ? CHAIN_WHOLE : CHAIN_ENDS);
         if (!last && part.parameter != due)
             return ERR_PROTOCOL;
         drain_into(sink, part.data, part.length);
-        card->answer_chained = !last;
+        level->answer_chained = !last;
         if (last)
             return ERR_NONE;
         due = CHAIN_GOES_ON;
-        const enum err err = send_part(card, vigil, CHAIN_SEND_ME_MORE, NULL, 0, &part);
+        const enum err err = send_part(level, vigil, CHAIN_SEND_ME_MORE, NULL, 0, &part);
         if (err != ERR_NONE)
             return err;
     }
@@ -71,41 +71,41 @@ static enum err receive(struct card *card, struct vigil *vigil, const struct cci
 }
 
 /* What is left of an answer that nobody wants. */
-static enum err hear_answer_out(struct card *card, struct vigil *vigil)
+static enum err hear_answer_out(struct level_apdu *level, struct vigil *vigil)
 {
     struct ccid_answer answer = { .status = CCID_FAILED };
     struct sink nowhere = { NULL, 0, 0 };
-    const enum chain due = card->answer_chained ? CHAIN_GOES_ON : CHAIN_BEGINS;
-    enum err err = exchange_collect(card->exchange, vigil, &answer);
-    if (err == ERR_PROTOCOL && !card->answer_chained)
+    const enum chain due = level->answer_chained ? CHAIN_GOES_ON : CHAIN_BEGINS;
+    enum err err = exchange_collect(level->exchange, vigil, &answer);
+    if (err == ERR_PROTOCOL && !level->answer_chained)
         return ERR_NONE; /* nothing is owed */
     if (err != ERR_NONE && err != ERR_PROTOCOL)
         return err;
     if (answer.status == CCID_OK && answer.parameter != CHAIN_WHOLE)
-        err = receive(card, vigil, &answer, due, &nowhere);
-    if (card->answer_chained)
-        return card_give_up(card);
+        err = receive(level, vigil, &answer, due, &nowhere);
+    if (level->answer_chained)
+        return ERR_CARD_RESET;
     return err == ERR_PROTOCOL ? ERR_NONE : err;
 }
 
 /* ---- a whole command ---- */
 
-static size_t part_size(const struct card *card)
+static size_t part_size(const struct level_apdu *level)
 {
-    return card->exchange->out_size - CCID_HEADER;
+    return level->exchange->out_size - CCID_HEADER;
 }
 
 /* Sends a command in as many messages as it takes; *answer is the first message of the answer. */
-static enum err send(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t length,
+static enum err send(struct level_apdu *level, struct vigil *vigil, const uint8_t *apdu, size_t length,
                      struct ccid_answer *answer)
 {
-    const size_t most = part_size(card);
+    const size_t most = part_size(level);
     if (length <= most)
-        return send_part(card, vigil, CHAIN_WHOLE, apdu, length, answer);
+        return send_part(level, vigil, CHAIN_WHOLE, apdu, length, answer);
     for (size_t at = 0; at < length; at += most) {
         const bool last = length - at <= most;
         const enum chain chain = at == 0 ? CHAIN_BEGINS : last ? CHAIN_ENDS : CHAIN_GOES_ON;
-        const enum err err = send_part(card, vigil, chain, apdu + at, last ? length - at : most, answer);
+        const enum err err = send_part(level, vigil, chain, apdu + at, last ? length - at : most, answer);
         if (err != ERR_NONE || last)
             return err;
         if (answer->parameter != CHAIN_SEND_ME_MORE || answer->length != 0)
@@ -114,22 +114,22 @@ static enum err send(struct card *card, struct vigil *vigil, const uint8_t *apdu
     return ERR_PROTOCOL;
 }
 
-static enum err exchange_apdu(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t length,
+static enum err exchange_apdu(struct level_apdu *level, struct vigil *vigil, const uint8_t *apdu, size_t length,
                               struct sink *sink)
 {
     struct ccid_answer first;
-    const enum err err = send(card, vigil, apdu, length, &first);
-    return err == ERR_NONE ? receive(card, vigil, &first, CHAIN_BEGINS, sink) : err;
+    const enum err err = send(level, vigil, apdu, length, &first);
+    return err == ERR_NONE ? receive(level, vigil, &first, CHAIN_BEGINS, sink) : err;
 }
 
 /* ---- after a command that was given up ---- */
 
 /* The patience with a command has ended. */
-static void abort_where_possible(struct card *card)
+static void abort_where_possible(struct level_apdu *level)
 {
-    if (card->exchange->owed && exchange_abort(card->exchange)) {
-        card->answer_chained = false;
-        card->readiness_doubtful = true;
+    if (level->exchange->owed && exchange_abort(level->exchange)) {
+        level->answer_chained = false;
+        level->readiness_doubtful = true;
     }
 }
 
@@ -138,22 +138,22 @@ static void abort_where_possible(struct card *card)
  * without a word. So it is asked for a part of an answer that does not exist, which changes nothing, until it answers.
  * Meanwhile its slot's status is a sign of life.
  */
-static enum err await_readiness(struct card *card, struct vigil *vigil)
+static enum err await_readiness(struct level_apdu *level, struct vigil *vigil)
 {
     static const uint8_t probe[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
     static const struct patience probing = { PROBE_LIMIT_MS, UINT32_MAX }; /* one that asks for more time listens */
-    while (card->readiness_doubtful) {
-        const int64_t begun_ms = card_now_ms(card);
+    while (level->readiness_doubtful) {
+        const int64_t begun_ms = exchange_now_ms(level->exchange);
         struct vigil attempt = vigil_part(vigil, probing, begun_ms);
         struct sink nowhere = { NULL, 0, 0 };
-        enum err err = exchange_apdu(card, &attempt, probe, sizeof probe, &nowhere);
-        card->readiness_doubtful = err != ERR_NONE;
-        card->exchange->owed = false; /* nothing of a client's */
+        enum err err = exchange_apdu(level, &attempt, probe, sizeof probe, &nowhere);
+        level->readiness_doubtful = err != ERR_NONE;
+        level->exchange->owed = false; /* nothing of a client's */
         if (err == ERR_NONE || attempt.heard_ms > begun_ms)
-            vigil_renew(vigil, card_now_ms(card));
-        if (err == ERR_TIMEOUT && card_now_ms(card) < vigil_deadline_ms(vigil)) {
-            err = exchange_synchronise(card->exchange, vigil);
-            vigil_renew(vigil, card_now_ms(card));
+            vigil_renew(vigil, exchange_now_ms(level->exchange));
+        if (err == ERR_TIMEOUT && exchange_now_ms(level->exchange) < vigil_deadline_ms(vigil)) {
+            err = exchange_synchronise(level->exchange, vigil);
+            vigil_renew(vigil, exchange_now_ms(level->exchange));
         }
         if (err != ERR_NONE)
             return err;
@@ -161,12 +161,12 @@ static enum err await_readiness(struct card *card, struct vigil *vigil)
     return ERR_NONE;
 }
 
-enum err level_apdu_hear_out(struct card *card, struct vigil *vigil)
+enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
 {
-    const enum err err = hear_answer_out(card, vigil);
+    const enum err err = hear_answer_out(level, vigil);
     if (err == ERR_TIMEOUT)
-        abort_where_possible(card);
-    return err == ERR_NONE ? await_readiness(card, vigil) : err;
+        abort_where_possible(level);
+    return err == ERR_NONE ? await_readiness(level, vigil) : err;
 }
 
 /* ---- an extended APDU in short ones ---- */
@@ -188,37 +188,38 @@ static enum err take_status(struct sink *sink, struct status *status)
     return ERR_NONE;
 }
 
-static enum err exchange_short(struct card *card, struct vigil *vigil, const uint8_t header[4], const uint8_t *data,
-                               size_t length, size_t expected, struct sink *sink, struct status *status)
+static enum err exchange_short(struct level_apdu *level, struct vigil *vigil, const uint8_t header[4],
+                               const uint8_t *data, size_t length, size_t expected, struct sink *sink,
+                               struct status *status)
 {
     uint8_t part[APDU_SHORT_MAX];
     const size_t part_length = apdu_write_short(part, header, data, length, expected);
-    const enum err err = exchange_apdu(card, vigil, part, part_length, sink);
+    const enum err err = exchange_apdu(level, vigil, part, part_length, sink);
     explicit_bzero(part, sizeof part);
     return err == ERR_NONE ? take_status(sink, status) : err;
 }
 
 /* Sends all parts of the command; ends early with the status word of a part that is not accepted. */
-static enum err send_in_short_parts(struct card *card, struct vigil *vigil, const struct apdu *apdu, struct sink *sink,
-                                    struct status *status)
+static enum err send_in_short_parts(struct level_apdu *level, struct vigil *vigil, const struct apdu *apdu,
+                                    struct sink *sink, struct status *status)
 {
     uint8_t header[4];
     memcpy(header, apdu->header, 4);
     size_t at = 0;
     for (; apdu->length - at > 255; at += 255) {
         header[0] = apdu->header[0] | APDU_CLA_CHAIN;
-        const enum err err = exchange_short(card, vigil, header, apdu->data + at, 255, 0, sink, status);
+        const enum err err = exchange_short(level, vigil, header, apdu->data + at, 255, 0, sink, status);
         if (err != ERR_NONE || status->sw1 != 0x90 || status->sw2 != 0x00)
             return err;
         sink->length = 0;
     }
     const size_t expected = apdu->expected < 256 ? apdu->expected : 256;
-    return exchange_short(card, vigil, apdu->header, apdu->length ? apdu->data + at : NULL, apdu->length - at, expected,
-                          sink, status);
+    return exchange_short(level, vigil, apdu->header, apdu->length ? apdu->data + at : NULL, apdu->length - at,
+                          expected, sink, status);
 }
 
 /* As long as the card says 61xx and more is wanted, asks for more. */
-static enum err get_responses(struct card *card, struct vigil *vigil, const struct apdu *apdu, struct sink *sink,
+static enum err get_responses(struct level_apdu *level, struct vigil *vigil, const struct apdu *apdu, struct sink *sink,
                               struct status *status)
 {
     const uint8_t header[4] = { apdu->header[0] & (uint8_t)~APDU_CLA_CHAIN, INS_GET_RESPONSE, 0, 0 };
@@ -226,7 +227,7 @@ static enum err get_responses(struct card *card, struct vigil *vigil, const stru
         const size_t left = apdu->expected - sink->length, before = sink->length;
         size_t ask = status->sw2 ? status->sw2 : 256;
         ask = left < ask ? left : ask;
-        const enum err err = exchange_short(card, vigil, header, NULL, 0, ask, sink, status);
+        const enum err err = exchange_short(level, vigil, header, NULL, 0, ask, sink, status);
         if (err != ERR_NONE)
             return err;
         if (sink->length == before && status->sw1 == 0x61)
@@ -235,7 +236,7 @@ static enum err get_responses(struct card *card, struct vigil *vigil, const stru
     return ERR_NONE;
 }
 
-static enum err transmit_in_short_parts(struct card *card, struct vigil *vigil, const struct apdu *apdu,
+static enum err transmit_in_short_parts(struct level_apdu *level, struct vigil *vigil, const struct apdu *apdu,
                                         struct sink *sink)
 {
     struct status status;
@@ -243,9 +244,9 @@ static enum err transmit_in_short_parts(struct card *card, struct vigil *vigil, 
         log_error("an extended APDU with secure messaging cannot be sent to a key that takes short ones only");
         return ERR_UNSUPPORTED;
     }
-    enum err err = send_in_short_parts(card, vigil, apdu, sink, &status);
+    enum err err = send_in_short_parts(level, vigil, apdu, sink, &status);
     if (err == ERR_NONE)
-        err = get_responses(card, vigil, apdu, sink, &status);
+        err = get_responses(level, vigil, apdu, sink, &status);
     if (err == ERR_NONE)
         drain_into(sink, (const uint8_t[]){ status.sw1, status.sw2 }, 2);
     return err;
@@ -253,21 +254,26 @@ static enum err transmit_in_short_parts(struct card *card, struct vigil *vigil, 
 
 /* ---- public ---- */
 
-enum err level_apdu_transmit(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
+void level_apdu_start(struct level_apdu *level)
+{
+    level->answer_chained = false;
+}
+
+enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
                              uint8_t *answer, size_t size, size_t *length)
 {
     struct sink sink = { answer, size, 0 };
     struct apdu parsed;
     const bool valid = apdu_parse(apdu, apdu_length, &parsed);
-    const bool split = card->level == CCID_SHORT_APDU && (valid ? parsed.extended : apdu_length > APDU_SHORT_MAX);
+    const bool split = !level->takes_extended && (valid ? parsed.extended : apdu_length > APDU_SHORT_MAX);
     if (split && !valid)
         return ERR_PROTOCOL;
-    const enum err err = split ? transmit_in_short_parts(card, vigil, &parsed, &sink)
-                               : exchange_apdu(card, vigil, apdu, apdu_length, &sink);
+    const enum err err = split ? transmit_in_short_parts(level, vigil, &parsed, &sink)
+                               : exchange_apdu(level, vigil, apdu, apdu_length, &sink);
     if (err == ERR_TIMEOUT)
-        abort_where_possible(card);
+        abort_where_possible(level);
     if (err == ERR_IO) /* it may have the command, and be at work for nobody */
-        card->readiness_doubtful = card->model->has_abort;
+        level->readiness_doubtful = level->model->has_abort;
     if (err != ERR_NONE)
         return err;
     if (sink.length > size)

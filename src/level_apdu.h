@@ -7,11 +7,30 @@
  * reader of extended APDU level gets and gives long messages in CCID's own parts (CCID 1.1 §6.1.4, §6.2.1).
  */
 #pragma once
-#include "card.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "err.h"
+#include "exchange.h"
+#include "model.h"
 
-/* Waits for the answer to a command that was given up, to its last part, and drops it. */
-enum err level_apdu_hear_out(struct card *card, struct vigil *vigil);
+/* The first three are to be set; readiness_doubtful as well, when the device may be at work for a driver that is gone.
+ */
+struct level_apdu {
+    struct exchange *exchange;
+    const struct model *model;
+    bool takes_extended;
+    bool answer_chained; /* the reader holds further parts of an answer */
+    bool readiness_doubtful; /* it may be deaf, at work for a command that nobody waits for */
+};
+
+/* The card has been powered on: what was left of an answer is lost. */
+void level_apdu_start(struct level_apdu *level);
+
+/* Waits for the answer to a command that was given up, to its last part, and drops it. ERR_CARD_RESET: only a reset
+ * helps. */
+enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil);
 
 /* See card_transmit(). ERR_UNSUPPORTED: an extended APDU with secure messaging on a reader of short APDU level. */
-enum err level_apdu_transmit(struct card *card, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
+enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
                              uint8_t *answer, size_t size, size_t *length);

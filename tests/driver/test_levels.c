@@ -179,7 +179,7 @@ static struct bench *powered(enum ccid_level level, size_t max_message, bool can
     card_init(&b.card, &b.exchange, &MODEL, &class, &patience_defaults);
     struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_POWER, 0);
     assert_int_equal(card_power_on(&b.card, &vigil), ERR_NONE);
-    b.card.readiness_doubtful = false;
+    b.card.apdu.readiness_doubtful = false;
     return &b;
 }
 
@@ -417,7 +417,7 @@ static void after_a_transfer_failed_it_is_found_out_whether_the_device_listens(v
     (void)state;
     static const struct model aborts = { .ifsd = 32, .has_abort = true };
     struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
-    b->card.model = &aborts;
+    b->card.apdu.model = &aborts;
     assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\nfailure\n"), ERR_IO);
     assert_int_equal(transmit(b, "00CA004F00", "> 65 0000\n< 81 00 00\n"
                                                "> 6F 0000 00C0000000\nsilence\n> 65 0000\n< 81 00 00\n"
@@ -444,7 +444,7 @@ static void a_device_that_stays_deaf_costs_the_next_command_its_patience_and_no_
 {
     (void)state;
     struct bench *b = powered(CCID_EXTENDED_APDU, 3072, true, false);
-    b->card.readiness_doubtful = true;
+    b->card.apdu.readiness_doubtful = true;
     const int64_t begun = b->port.now_ms;
     char script[8000] = "";
     for (int i = 0; i < 99; i++)
