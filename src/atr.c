@@ -81,10 +81,11 @@ enum err atr_parse(const uint8_t *bytes, size_t length, struct atr *atr)
     apply_ta1(atr, group.ta);
     if (group.td < 0)
         atr->t0 = true; /* no TD1: T=0 only */
-    bool t1_seen = false;
+    bool t1_seen = false, tck = false; /* TCK: unless there is T=0 only, ISO 7816-3 §8.2.5 */
     for (unsigned i = 2; group.td >= 0; i++) {
         const unsigned protocol = (unsigned)group.td & 15;
         offer(atr, protocol);
+        tck = tck || protocol != 0;
         group = next_group(&cursor, (unsigned)group.td);
         if (i > 2 && protocol == 1 && !t1_seen) {
             apply_t1(atr, &group);
@@ -94,6 +95,7 @@ enum err atr_parse(const uint8_t *bytes, size_t length, struct atr *atr)
     const size_t historical = bytes[1] & 15;
     if (cursor.overrun || historical > length - cursor.at)
         return ERR_PROTOCOL;
+    atr->end = cursor.at + historical + tck;
     return ERR_NONE;
 }
 

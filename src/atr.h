@@ -11,6 +11,7 @@
 struct atr {
     uint8_t bytes[ATR_MAX];
     size_t length;
+    size_t end;        /* where it ends by its own word, with its TCK */
     bool t0, t1;       /* the protocols it offers */
     uint16_t f, d;     /* clock rate conversion and baud rate adjustment, from TA1 (372 and 1 without) */
     uint8_t ifsc;      /* largest INF the card takes, 1 ... 254 */

@@ -428,12 +428,12 @@ static void received_part(struct redactor *r, struct picture *picture)
         picture->size += show_answer(r, picture, CCID_HEADER, length, last);
 }
 
+/* What stands behind an ATR may be what the firmware's buffer had in it before. */
 static void received_atr(struct picture *picture)
 {
     struct atr atr;
     const size_t length = picture->length - CCID_HEADER;
-    const enum err err = atr_parse(picture->message + CCID_HEADER, length, &atr);
-    if (length <= ATR_MAX && err == ERR_NONE && atr.length == length)
+    if (atr_parse(picture->message + CCID_HEADER, length, &atr) == ERR_NONE && length <= atr.end)
         permit(picture, CCID_HEADER, length);
     else
         picture->size = CCID_HEADER;

@@ -365,6 +365,19 @@ static void get_response(struct session *s)
     answer(s, &said);
 }
 
+/* The card's ATR, and behind it what was in the buffer before. */
+static void power_on_again(struct session *s)
+{
+    static const uint8_t ATR[] = { 0x3b, 0x81, 0x81, 0x31, 0xfe, 0x45, 0x00, 0x0a };
+    static const struct both nothing = { .length = { 0, 0 } };
+    struct both said = nothing;
+    for (size_t i = 0; i < sizeof ATR; i++)
+        put(&said, ATR[i]);
+    secret_bytes(s, &said, 8);
+    send(s, CCID_ICC_POWER_ON, 0, &nothing);
+    receive(s, 0, &said);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct both nothing = { .length = { 0, 0 } };
@@ -384,5 +397,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 4: maybe_confusion(&s); break;
         }
     }
+    power_on_again(&s);
     return 0;
 }

@@ -16,6 +16,7 @@ static struct atr parsed(const uint8_t *bytes, size_t length)
     struct atr atr;
     assert_int_equal(atr_parse(bytes, length, &atr), ERR_NONE);
     assert_int_equal(atr.length, length);
+    assert_int_equal(atr.end, length);
     assert_memory_equal(atr.bytes, bytes, length);
     return atr;
 }

@@ -303,6 +303,217 @@ static void power_on_forgets_everything(void **state)
     RECEIVED("000000", "00202020030003 9000", "000000" "00000000000000" "9000");
 }
 
+/* ---- which commands, and which of their answers ---- */
+
+/* A command of this header, and an answer with data to it. */
+static void is_answered(const char *header, const char *expected)
+{
+    char sent[16], shown[20];
+    snprintf(sent, sizeof sent, "%s00", header);
+    snprintf(shown, sizeof shown, "000000%s00", header);
+    SENT("000000", sent, shown);
+    RECEIVED("000000", "4142 9000", expected);
+}
+
+static void a_status_word_is_seen_behind_data_only_where_data_is_due(void **state)
+{
+    (void)state;
+    static const char *const with_data[] = { "00A40000", "00CB3FFF", "00CC7F21", "00B00000", "00B10000", "002A9E9A",
+                                             "00860000", "00879B03", "00880000", "00840000", "00468000", "00478000",
+                                             "80620121", "80680140", "80720192" };
+    static const char *const without[] = { "00A50204", "00D60000", "00D70000", "0022C1B8", "00DA7F21", "00DB3FFF",
+                                           "00E40200", "00E60000", "00440000", "80740193" };
+    openpgp_card(CCID_SHORT_APDU, false);
+    for (size_t i = 0; i < sizeof with_data / sizeof with_data[0]; i++)
+        is_answered(with_data[i], "000000" "0000" "9000");
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
+        is_answered(without[i], "000000" "0000" "0000");
+}
+
+static void the_serial_number_is_not_seen_in_the_name_that_is_selected(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00A4040010D276000124010304000512345678 0102",
+         "000000" "00A4040010D276000124010304000500000000" "0102");
+    SENT("000000", "00A404000AD2760001240103040005", "000000" "00A404000AD2760001240103040005");
+    SENT("000000", "00A404000BD276000124010304000512", "000000" "00A404000BD276000124010304000500");
+}
+
+static void only_a_name_that_is_selected_is_seen(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_EXTENDED_APDU, false);
+    SENT("000000", "00A40000023F11", "000000" "00A400000000" "00");        /* a file */
+    SENT("000000", "10A4040006D27600012401", "000000" "10A40400" "00000000000000"); /* a part */
+    SENT("000000", "00A40400000006D27600012401", "000000" "00A40400" "000000000000000000");
+    SENT("000000", "00A4040011D2760001240103040005123456780102FF", /* longer than names are */
+         "000000" "00A40400" "000000000000000000000000000000000000");
+    SENT("000000", "00A4040007D27600012401", "000000" "00A40400" "00000000000000"); /* says more than there is */
+}
+
+/* GET DATA of the PIN status, which is seen in the OpenPGP application only. */
+static void pin_status_is(const char *expected)
+{
+    SENT("000000", "00CA00C400", "00000000CA00C400");
+    RECEIVED("000000", "00202020030003 9000", expected);
+}
+
+static void another_application_has_other_objects(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    pin_status_is("000000" "00202020030003" "9000");
+    SENT("000000", "00A4040005A000000308", "000000" "00A4040005A000000308");
+    RECEIVED("000000", "9000", "0000009000");
+    pin_status_is("000000" "00000000000000" "9000");
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00A4040005A000000308", "000000" "00A4040005A000000308");
+    RECEIVED("000000", "3132", "0000000000"); /* whether that was a yes is not known */
+    pin_status_is("000000" "00000000000000" "9000");
+    SENT("000000", "00A4040005D276000124", "000000" "00A4040005D276000124"); /* of which application? */
+    RECEIVED("000000", "9000", "0000009000");
+    pin_status_is("000000" "00000000000000" "9000");
+}
+
+static void what_does_not_look_like_the_object_is_not_seen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *asked, *said, *seen;
+    } answers[] = {
+        { "00CA00C400", "02202020030003 9000", "00000000000000" "9000" }, /* PIN status: a flag is 0 or 1, ... */
+        { "00CA00C400", "00202020100003 9000", "00000000000000" "9000" }, /* ... and tries are 15 at most */
+        { "00CA00C400", "00202020031003 9000", "00000000000000" "9000" },
+        { "00CA00C400", "00202020030010 9000", "00000000000000" "9000" },
+        { "00CA00C400", "012020200F0F0F 9000", "012020200F0F0F" "9000" },
+        { "00CA00C100", "0108000020 9000", "0000000000" "9000" }, /* algorithm attributes: only in their template */
+        { "00CA006E00", "6E8109 C40700202020030003 9000", "6E8109C40700202020030003" "9000" },
+        { "00CA006E00", "6E820009 C40700202020030003 9000", "6E820009C40700202020030003" "9000" },
+        { "00CA006E00", "6E8009 C40700202020030003 9000", "6E0000000000000000000000" "9000" }, /* no such length */
+        { "00CA006E00", "6E83000009 C40700202020030003 9000", "6E00000000000000000000000000" "9000" },
+        { "00CA006E00", "6E0C 9F310141 C40700202020030003 9000", "6E0C00000000000000000000000000" "9000" },
+        /* a PIN status of 263 bytes */
+        { "00CA006E00", "6E82010B C4820107 00202020030003 9000", "6E82010B" "C482010000000000000000" "9000" },
+    };
+    openpgp_card(CCID_SHORT_APDU, false);
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        char expected[80];
+        snprintf(expected, sizeof expected, "000000%s", answers[i].asked);
+        SENT("000000", answers[i].asked, expected);
+        snprintf(expected, sizeof expected, "000000%s", answers[i].seen);
+        RECEIVED("000000", answers[i].said, expected);
+    }
+}
+
+static void only_a_status_word_is_seen_of_the_answer_to_a_pin(void **state)
+{
+    (void)state;
+    static const char *const answers[][2] = {
+        { "6F00", "0000006F00" }, { "6101", "0000006100" }, { "6C31", "0000006C00" }, { "9F31", "0000009F31" },
+        { "6001", "000000" },     { "7001", "000000" },     { "3132", "000000" },     { "90", "000000" },
+        { "319000", "000000" },
+    };
+    openpgp_card(CCID_SHORT_APDU, false);
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        SENT("000000", "0020008106313233343536", "000000" "0020008100");
+        RECEIVED("000000", answers[i][0], answers[i][1]);
+    }
+}
+
+/* Its last part may be as short as a status word, and come back as it is. */
+static void of_the_answer_to_a_pin_in_parts_nothing_is_seen(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "006006 002400810431 00", "000000" "006005" "0024008100" "00");
+    RECEIVED("000000", "008000 80", "000000" "008000" "80");
+    SENT("000000", "000003 656632 00", "000000" "000000" "00");
+    RECEIVED("000000", "004002 6566 41", "000000" "004000" "00");
+}
+
+/* ---- T=1 ---- */
+
+static void a_block_that_is_repeated_shows_no_more_than_its_header(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "00400B" SELECT "6A", "000000" "00400B" SELECT "00");
+    SENT("000000", "00400B" SELECT "6A", "000000" "00400B" "00A40400" "00000000000000" "00");
+}
+
+static void a_block_with_the_number_of_another_is_not_looked_into(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "004005 00CA006E00 E1", "000000" "004005" "00CA006E00" "00");
+    SENT("000000", "00400B 0020008106313233343536 E1", "000000" "004000" "00");
+    RECEIVED("000000", "004002 6231 11", "000000" "004000" "00");
+}
+
+static void a_supervisory_block_holds_nothing(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "008003 313233 00", "000000" "00000000000000"); /* R, with something in it */
+    SENT("000000", "00AC00 AC", "000000" "00000000");             /* R, with bits that it has not */
+    SENT("000000", "00C102 3132 00", "000000" "000000000000");    /* S, with more than a byte */
+    SENT("000000", "00DC01 31 00", "000000" "0000000000");        /* S, of an unknown kind */
+    SENT("000000", "004005 00CA00C400 4B", "000000" "004005" "00CA00C400" "00");
+    RECEIVED("000000", "00C102 3132 C0", "000000" "000000000000");
+    SENT("000000", "009100 91", "000000" "009100" "91");
+    RECEIVED("000000", "A531", "0000000000"); /* neither a block nor the firmware's word */
+    SENT("000000", "009100 91", "000000" "009100" "91");
+    RECEIVED("000000", "31A5", "0000000000");
+}
+
+/* ---- CCID ---- */
+
+static void messages_without_data_have_none_that_is_seen(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    static const uint8_t types[] = { CCID_GET_SLOT_STATUS, CCID_ABORT, CCID_ICC_POWER_OFF, CCID_ICC_POWER_ON };
+    for (size_t i = 0; i < sizeof types; i++) {
+        sequence++;
+        assert_string_equal(seen(false, types[i], "000000", "313233"), "000000");
+    }
+    sequence++;
+    assert_string_equal(seen(false, 0x69, "000000", "313233"), "unknown"); /* PC_to_RDR_Secure */
+    RECEIVED("000000", "9000", "unknown");
+}
+
+static void a_card_that_wants_more_time_says_so_whatever_was_asked(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    sequence++;
+    assert_string_equal(seen(false, CCID_ICC_POWER_OFF, "000000", ""), "000000");
+    RECEIVED("800100", "", "800100");
+    assert_string_equal(seen(true, 0x83, "800100", ""), "unknown");
+    assert_string_equal(seen(true, 0x81, "000100", ""), "000100"); /* done */
+}
+
+static void after_a_message_that_is_unknown_no_object_is_seen(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00CA00C400", "00000000CA00C400");
+    sequence--;
+    RECEIVED("000000", "9000", "unknown");
+    sequence++;
+    RECEIVED("000000", "00202020030003 9000", "000000" "00000000000000" "9000");
+}
+
+static void of_an_atr_with_something_behind_it_nothing_is_seen(void **state)
+{
+    (void)state;
+    plugged_in(CCID_SHORT_APDU, false);
+    sequence++;
+    assert_string_equal(seen(false, CCID_ICC_POWER_ON, "000000", ""), "000000");
+    RECEIVED("000000", "3BDA18FF81B1FE751F030031F573C001600090001C 31", "000000"); /* and something from before */
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -322,6 +533,20 @@ int main(void)
         TEST(an_echo_shows_nothing),
         TEST(a_block_that_is_none_shows_nothing),
         TEST(power_on_forgets_everything),
+        TEST(a_status_word_is_seen_behind_data_only_where_data_is_due),
+        TEST(the_serial_number_is_not_seen_in_the_name_that_is_selected),
+        TEST(only_a_name_that_is_selected_is_seen),
+        TEST(another_application_has_other_objects),
+        TEST(what_does_not_look_like_the_object_is_not_seen),
+        TEST(only_a_status_word_is_seen_of_the_answer_to_a_pin),
+        TEST(of_the_answer_to_a_pin_in_parts_nothing_is_seen),
+        TEST(a_block_that_is_repeated_shows_no_more_than_its_header),
+        TEST(a_block_with_the_number_of_another_is_not_looked_into),
+        TEST(a_supervisory_block_holds_nothing),
+        TEST(messages_without_data_have_none_that_is_seen),
+        TEST(a_card_that_wants_more_time_says_so_whatever_was_asked),
+        TEST(after_a_message_that_is_unknown_no_object_is_seen),
+        TEST(of_an_atr_with_something_behind_it_nothing_is_seen),
     };
     return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
 }
