@@ -15,7 +15,7 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
-#include "application.h"
+#include "application_bench.h"
 #include "tlv.h"
 
 #define SELECT "00A4040009 A00000030800001000 00"
@@ -23,83 +23,8 @@
 #define VERIFY "0020008008 313233343536FFFF"
 #define WRONG "0020008008 393939393939FFFF"
 #define PRINTED "00CB3FFF05 5C035FC109 00"
-#define HEX_MAX 8192
 
-struct piv {
-    struct application is;
-    enum application_effort effort;
-    size_t length; /* of the answer's data */
-    uint8_t answer[APPLICATION_ANSWER_MAX];
-};
-
-static void insert(struct piv *piv, const char *state)
-{
-    *piv = (struct piv){ .is = application_new("opcard+piv", state) };
-    assert_non_null(piv->is.card);
-}
-
-static void take_out(struct piv *piv)
-{
-    piv->is.class->free(piv->is.card);
-}
-
-static size_t from_hex(const char *hex, uint8_t *bytes)
-{
-    size_t count = 0;
-    for (; *hex; hex++) {
-        if (*hex == ' ')
-            continue;
-        const char digits[] = { hex[0], hex[1], 0 };
-        bytes[count++] = (uint8_t)strtoul(digits, NULL, 16);
-        hex++;
-    }
-    return count;
-}
-
-static unsigned tell_bytes(struct piv *piv, const uint8_t *apdu, size_t length)
-{
-    piv->effort = piv->is.class->begin(piv->is.card, apdu, length);
-    const size_t answered = piv->is.class->finish(piv->is.card, piv->answer, sizeof piv->answer);
-    assert_in_range(answered, 2, sizeof piv->answer);
-    piv->length = answered - 2;
-    return (unsigned)(piv->answer[answered - 2] << 8 | piv->answer[answered - 1]);
-}
-
-static unsigned tell(struct piv *piv, const char *hex)
-{
-    uint8_t apdu[HEX_MAX];
-    return tell_bytes(piv, apdu, from_hex(hex, apdu));
-}
-
-static void expect(struct piv *piv, const char *hex, unsigned status_word)
-{
-    const unsigned told = tell(piv, hex);
-    if (told != status_word)
-        fail_msg("%s: %04x instead of %04x", hex, told, status_word);
-}
-
-/* An extended APDU with these data that wants all there is. */
-static unsigned send(struct piv *piv, const char *header, const void *data, size_t length)
-{
-    uint8_t apdu[HEX_MAX];
-    assert_int_equal(from_hex(header, apdu), 4);
-    apdu[4] = 0;
-    apdu[5] = (uint8_t)(length >> 8);
-    apdu[6] = (uint8_t)length;
-    memcpy(apdu + 7, data, length);
-    apdu[7 + length] = apdu[8 + length] = 0;
-    return tell_bytes(piv, apdu, 9 + length);
-}
-
-static void assert_answer(const struct piv *piv, const char *hex)
-{
-    uint8_t bytes[HEX_MAX];
-    const size_t length = from_hex(hex, bytes);
-    assert_int_equal(piv->length, length);
-    assert_memory_equal(piv->answer, bytes, length);
-}
-
-static void expect_tries(const struct piv *piv, unsigned pin, unsigned puk)
+static void expect_tries(const struct bench *piv, unsigned pin, unsigned puk)
 {
     const struct application_tries left = piv->is.class->tries(piv->is.card);
     assert_true(left.has_piv);
@@ -128,7 +53,7 @@ static void block(const char *cipher, int encrypt, const uint8_t *key, const uin
 static const uint8_t FACTORY_KEY[] = { 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8 };
 
 /* The witness comes back decrypted; the card shows that it knows the key, too. */
-static void authenticate(struct piv *piv)
+static void authenticate(struct bench *piv)
 {
     uint8_t data[22] = { 0x7c, 20, 0x80, 8 }, expected[8];
     expect(piv, "0087039B04 7C028000 00", 0x9000);
@@ -144,13 +69,13 @@ static void authenticate(struct piv *piv)
     assert_memory_equal(piv->answer + 4, expected, 8);
 }
 
-static void selected(struct piv *piv)
+static void selected(struct bench *piv)
 {
-    insert(piv, NULL);
+    insert(piv, "opcard+piv", NULL);
     expect(piv, SELECT, 0x9000);
 }
 
-static void administered(struct piv *piv)
+static void administered(struct bench *piv)
 {
     selected(piv);
     authenticate(piv);
@@ -160,9 +85,9 @@ static void administered(struct piv *piv)
 
 static void nothing_is_selected_at_first(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
-    insert(&piv, NULL);
+    insert(&piv, "opcard+piv", NULL);
     expect(&piv, VERIFY, 0x6a82);
     expect(&piv, "00CA004F00", 0x6a82);
     expect_tries(&piv, 3, 5);
@@ -171,9 +96,9 @@ static void nothing_is_selected_at_first(void **state)
 
 static void name_may_be_cut_after_nine_bytes_and_no_sooner(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
-    insert(&piv, NULL);
+    insert(&piv, "opcard+piv", NULL);
     expect(&piv, "00A404000B A000000308000010000100 00", 0x9000);
     expect(&piv, "00A4040009 A00000030800001000 00", 0x9000);
     expect(&piv, "00A4040008 A000000308000010 00", 0x6a82);
@@ -184,7 +109,7 @@ static void name_may_be_cut_after_nine_bytes_and_no_sooner(void **state)
 
 static void selection_tells_what_it_is(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     struct tlv_view template, aid;
     (void)state;
     selected(&piv);
@@ -198,9 +123,9 @@ static void selection_tells_what_it_is(void **state)
 /* As apdu-dispatch has it: no Le, no data. */
 static void answer_that_nobody_asked_for_waits(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
-    insert(&piv, NULL);
+    insert(&piv, "opcard+piv", NULL);
     const unsigned told = tell(&piv, "00A4040009 A00000030800001000");
     assert_int_equal(told & 0xff00, 0x6100);
     assert_int_equal(piv.length, 0);
@@ -211,7 +136,7 @@ static void answer_that_nobody_asked_for_waits(void **state)
 
 static void another_application_makes_it_forget_who_was_there(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, VERIFY, 0x9000);
@@ -228,7 +153,7 @@ static void another_application_makes_it_forget_who_was_there(void **state)
 
 static void unknown_application_leaves_nothing_selected(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, VERIFY, 0x9000);
@@ -241,7 +166,7 @@ static void unknown_application_leaves_nothing_selected(void **state)
 
 static void power_cut_forgets_who_was_there(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     expect(&piv, VERIFY, 0x9000);
@@ -257,7 +182,7 @@ static void power_cut_forgets_who_was_there(void **state)
 
 static void wrong_pin_costs_a_try_and_the_right_one_restores_them(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, WRONG, 0x63c2);
@@ -270,7 +195,7 @@ static void wrong_pin_costs_a_try_and_the_right_one_restores_them(void **state)
 
 static void what_can_be_no_pin_costs_no_try(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, "0020008008 FFFFFFFFFFFFFFFF", 0x6a80);
@@ -285,7 +210,7 @@ static void what_can_be_no_pin_costs_no_try(void **state)
 
 static void log_out_and_wrong_pin_end_what_a_right_one_began(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, VERIFY, 0x9000);
@@ -299,7 +224,7 @@ static void log_out_and_wrong_pin_end_what_a_right_one_began(void **state)
 
 static void blocked_pin_is_blocked_for_the_right_one_and_the_puk_unblocks_it(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, WRONG, 0x63c2);
@@ -316,7 +241,7 @@ static void blocked_pin_is_blocked_for_the_right_one_and_the_puk_unblocks_it(voi
 
 static void pin_and_puk_change(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, "0024008010 393939393939FFFF 363534333231FFFF", 0x6300);
@@ -332,7 +257,7 @@ static void pin_and_puk_change(void **state)
 
 static void reset_is_for_a_blocked_card_only(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     expect(&piv, "00DB3FFF0A 5C035FC10A 5303010203", 0x9000);
@@ -351,7 +276,7 @@ static void reset_is_for_a_blocked_card_only(void **state)
 
 static void management_key_opens_by_mutual_authentication(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, "00DB3FFF0A 5C035FC10A 5303010203", 0x6982);
@@ -362,7 +287,7 @@ static void management_key_opens_by_mutual_authentication(void **state)
 
 static void management_key_opens_by_external_authentication(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t data[12] = { 0x7c, 10, 0x82, 8 };
     (void)state;
     selected(&piv);
@@ -375,7 +300,7 @@ static void management_key_opens_by_external_authentication(void **state)
 
 static void wrong_answer_does_not_open_and_each_question_is_good_once(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t data[12] = { 0x7c, 10, 0x82, 8 };
     (void)state;
     administered(&piv);
@@ -391,7 +316,7 @@ static void wrong_answer_does_not_open_and_each_question_is_good_once(void **sta
 
 static void answer_to_a_witness_is_none_to_a_challenge(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t data[12] = { 0x7c, 10, 0x82, 8 };
     (void)state;
     selected(&piv);
@@ -403,7 +328,7 @@ static void answer_to_a_witness_is_none_to_a_challenge(void **state)
 
 static void management_key_becomes_another_one(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t data[20] = { 0x7c, 18, 0x82, 16 }, key[35] = { 0x0c, 0x9b, 32 };
     (void)state;
     administered(&piv);
@@ -424,7 +349,7 @@ static void management_key_becomes_another_one(void **state)
 
 static void objects_come_back_as_they_were_put(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     expect(&piv, "00CB3FFF05 5C035FC105 00", 0x6a82);
@@ -440,7 +365,7 @@ static void objects_come_back_as_they_were_put(void **state)
 
 static void certificate_of_3_kb_goes_in_a_chain_and_comes_by_get_response(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t object[9 + 3000] = { 0x5c, 3, 0x5f, 0xc1, 0x05, 0x53, 0x82, 0x0b, 0xb8 }, back[4 + 3000];
     (void)state;
     administered(&piv);
@@ -472,7 +397,7 @@ static void certificate_of_3_kb_goes_in_a_chain_and_comes_by_get_response(void *
 
 static void private_objects_want_the_pin(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     expect(&piv, "00DB3FFF0A 5C035FC109 5303010203", 0x9000);
@@ -505,7 +430,7 @@ static EVP_PKEY *point(const uint8_t *bytes, size_t length)
     return public_key("EC", builder);
 }
 
-static EVP_PKEY *generate_ec(struct piv *piv, const char *apdu)
+static EVP_PKEY *generate_ec(struct bench *piv, const char *apdu)
 {
     expect(piv, apdu, 0x9000);
     assert_int_equal(piv->effort, EFFORT_GENERATE);
@@ -514,7 +439,7 @@ static EVP_PKEY *generate_ec(struct piv *piv, const char *apdu)
     return point(piv->answer + 5, 65);
 }
 
-static EVP_PKEY *generate_rsa(struct piv *piv)
+static EVP_PKEY *generate_rsa(struct bench *piv)
 {
     struct tlv_view template, n, e;
     const uint8_t control[] = { 0xac, 3, 0x80, 1, 0x07 };
@@ -536,7 +461,7 @@ static EVP_PKEY *generate_rsa(struct piv *piv)
 static const uint8_t ASK_P256[] = { 0x7c, 36, 0x82, 0,  0x81, 32, 1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,
                                     14,   15, 16,   17, 18,   19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32 };
 
-static void assert_signed(const struct piv *piv, EVP_PKEY *key)
+static void assert_signed(const struct bench *piv, EVP_PKEY *key)
 {
     struct tlv_view template, signature;
     assert_true(tlv_find((struct tlv_view){ piv->answer, piv->length }, 0x7c, &template));
@@ -549,7 +474,7 @@ static void assert_signed(const struct piv *piv, EVP_PKEY *key)
 
 static void key_on_p256_signs(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     EVP_PKEY *key = generate_ec(&piv, "0047009A05 AC03800111 00");
@@ -567,7 +492,7 @@ static void key_on_p256_signs(void **state)
 
 static void signature_key_wants_the_pin_just_before(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     EVP_PKEY *key = generate_ec(&piv, "0047009C05 AC03800111 00");
@@ -584,7 +509,7 @@ static void signature_key_wants_the_pin_just_before(void **state)
 
 static void card_authentication_key_wants_no_pin(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     administered(&piv);
     EVP_PKEY *key = generate_ec(&piv, "0047009E05 AC03800111 00");
@@ -596,7 +521,7 @@ static void card_authentication_key_wants_no_pin(void **state)
 
 static void key_management_key_agrees(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t ask[71] = { 0x7c, 69, 0x82, 0, 0x85, 65 }, secret[32];
     size_t length = 65, secret_length = sizeof secret;
     (void)state;
@@ -620,7 +545,7 @@ static void key_management_key_agrees(void **state)
 
 static void rsa_key_computes_without_a_look_at_the_padding(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     uint8_t ask[266] = { 0x7c, 0x82, 1, 6, 0x82, 0, 0x81, 0x82, 1, 0 }, back[256];
     size_t length = sizeof back;
     (void)state;
@@ -642,7 +567,7 @@ static void rsa_key_computes_without_a_look_at_the_padding(void **state)
 
 static void keys_are_made_by_the_administrator_of_known_kinds_in_known_places(void **state)
 {
-    struct piv piv;
+    struct bench piv;
     (void)state;
     selected(&piv);
     expect(&piv, VERIFY, 0x9000);
@@ -664,18 +589,18 @@ static void keys_are_made_by_the_administrator_of_known_kinds_in_known_places(vo
 static void state_file_brings_it_all_back(void **state)
 {
     char path[] = "/tmp/test_piv.XXXXXX", piv_path[64];
-    struct piv piv;
+    struct bench piv;
     (void)state;
     assert_true(close(mkstemp(path)) == 0 && unlink(path) == 0);
     (void)snprintf(piv_path, sizeof piv_path, "%s.piv", path);
-    insert(&piv, path);
+    insert(&piv, "opcard+piv", path);
     expect(&piv, SELECT, 0x9000);
     authenticate(&piv);
     EVP_PKEY *key = generate_ec(&piv, "0047009E05 AC03800111 00");
     expect(&piv, "00DB3FFF0A 5C035FC105 5303010203", 0x9000);
     expect(&piv, WRONG, 0x63c2);
     take_out(&piv);
-    insert(&piv, path);
+    insert(&piv, "opcard+piv", path);
     expect_tries(&piv, 2, 5);
     expect(&piv, SELECT, 0x9000);
     assert_int_equal(send(&piv, "0087119E", ASK_P256, sizeof ASK_P256), 0x9000);

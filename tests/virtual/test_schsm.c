@@ -16,7 +16,7 @@
 #include <openssl/objects.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
-#include "application.h"
+#include "application_bench.h"
 #include "tlv.h"
 
 #define SELECT "00A404000B E82B0601040181C31F0201 00"
@@ -27,103 +27,24 @@
 #define OID_RSA "060A04007F00070202020102"
 #define OID_EC "060A04007F00070202020203"
 
-struct hsm {
-    struct application is;
-    enum application_effort effort;
-    size_t length; /* of the answer's data */
-    uint8_t answer[APPLICATION_ANSWER_MAX];
-};
-
-static void insert(struct hsm *hsm, const char *name, const char *state)
-{
-    *hsm = (struct hsm){ .is = application_new(name, state) };
-    assert_non_null(hsm->is.card);
-}
-
-static void take_out(struct hsm *hsm)
-{
-    hsm->is.class->free(hsm->is.card);
-}
-
-static unsigned finish(struct hsm *hsm)
-{
-    const size_t length = hsm->is.class->finish(hsm->is.card, hsm->answer, sizeof hsm->answer);
-    assert_in_range(length, 2, sizeof hsm->answer);
-    hsm->length = length - 2;
-    return (unsigned)(hsm->answer[length - 2] << 8 | hsm->answer[length - 1]);
-}
-
-static unsigned tell_bytes(struct hsm *hsm, const uint8_t *apdu, size_t length)
-{
-    hsm->effort = hsm->is.class->begin(hsm->is.card, apdu, length);
-    return finish(hsm);
-}
-
-static size_t from_hex(const char *hex, uint8_t *bytes)
-{
-    size_t count = 0;
-    for (; *hex; hex++) {
-        if (*hex == ' ')
-            continue;
-        const char digits[] = { hex[0], hex[1], 0 };
-        bytes[count++] = (uint8_t)strtoul(digits, NULL, 16);
-        hex++;
-    }
-    return count;
-}
-
-static unsigned tell(struct hsm *hsm, const char *hex)
-{
-    uint8_t apdu[4096];
-    return tell_bytes(hsm, apdu, from_hex(hex, apdu));
-}
-
-static void expect(struct hsm *hsm, const char *hex, unsigned status_word)
-{
-    const unsigned told = tell(hsm, hex);
-    if (told != status_word)
-        fail_msg("%s: %04x instead of %04x", hex, told, status_word);
-}
-
-/* An extended APDU with these data that wants all there is. */
-static unsigned send(struct hsm *hsm, const char *header, const void *data, size_t length)
-{
-    uint8_t apdu[4096];
-    assert_int_equal(from_hex(header, apdu), 4);
-    apdu[4] = 0;
-    apdu[5] = (uint8_t)(length >> 8);
-    apdu[6] = (uint8_t)length;
-    memcpy(apdu + 7, data, length);
-    apdu[7 + length] = apdu[8 + length] = 0;
-    return tell_bytes(hsm, apdu, 9 + length);
-}
-
-static void initialized(struct hsm *hsm, const char *name)
+static void initialized(struct bench *hsm, const char *name)
 {
     insert(hsm, name, NULL);
     expect(hsm, SELECT, 0x9000);
     expect(hsm, PLAIN_INITIALIZE, 0x9000);
 }
 
-static void logged_in(struct hsm *hsm)
+static void logged_in(struct bench *hsm)
 {
     initialized(hsm, "smartcard-hsm-3.4");
     expect(hsm, VERIFY, 0x9000);
-}
-
-static void assert_answer(const struct hsm *hsm, const char *hex)
-{
-    uint8_t bytes[4096];
-    const size_t length = from_hex(hex, bytes);
-    assert_int_equal(hsm->length, length);
-    assert_memory_equal(hsm->answer, bytes, length);
 }
 
 /* ---- selection ---- */
 
 static void it_has_to_be_selected(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     insert(&hsm, "smartcard-hsm-3.4", NULL);
     expect(&hsm, "00840000 08", 0x6d00);
@@ -140,7 +61,7 @@ static void it_has_to_be_selected(void **state)
 
 static void it_tells_its_version_and_its_options(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     initialized(&hsm, "smartcard-hsm-2.6");
     expect(&hsm, SELECT, 0x9000);
@@ -150,7 +71,7 @@ static void it_tells_its_version_and_its_options(void **state)
 
 static void selected_anew_it_has_forgotten_the_pin(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00200081", 0x9000);
@@ -161,7 +82,7 @@ static void selected_anew_it_has_forgotten_the_pin(void **state)
 
 static void what_it_does_not_know_it_says_so(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00CA006E 00", 0x6d00);
@@ -178,7 +99,7 @@ static void what_it_does_not_know_it_says_so(void **state)
 
 static void a_new_device_has_no_pins(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     insert(&hsm, "smartcard-hsm-3.4", NULL);
     expect(&hsm, SELECT, 0x9000);
@@ -193,7 +114,7 @@ static void a_new_device_has_no_pins(void **state)
 
 static void initialisation_takes_its_time_and_sets_pins_and_counters(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     insert(&hsm, "smartcard-hsm-3.4", NULL);
     expect(&hsm, SELECT, 0x9000);
@@ -210,7 +131,7 @@ static void initialisation_takes_its_time_and_sets_pins_and_counters(void **stat
 
 static void short_pins_have_few_tries(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     insert(&hsm, "smartcard-hsm-3.4", NULL);
     expect(&hsm, SELECT, 0x9000);
@@ -227,7 +148,7 @@ static void short_pins_have_few_tries(void **state)
 
 static void the_next_initialisation_needs_the_so_pin_and_erases_all(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00D7CF01 06 54020000 5300", 0x9000);
@@ -245,7 +166,7 @@ static void the_next_initialisation_needs_the_so_pin_and_erases_all(void **state
 
 static void what_was_cut_off_has_not_happened(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t apdu[64];
     (void)state;
     logged_in(&hsm);
@@ -260,7 +181,7 @@ static void what_was_cut_off_has_not_happened(void **state)
 
 static void wrong_pins_are_counted_until_none_is_left(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     initialized(&hsm, "smartcard-hsm-3.4");
     expect(&hsm, WRONG, 0x63c2);
@@ -277,7 +198,7 @@ static void wrong_pins_are_counted_until_none_is_left(void **state)
 
 static void pins_are_changed(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     initialized(&hsm, "smartcard-hsm-3.4");
     expect(&hsm, "00240081 0C 393939393939 313233343536", 0x63c2);
@@ -295,7 +216,7 @@ static void pins_are_changed(void **state)
 
 static void the_so_pin_resets_the_user_pin_where_that_was_allowed(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     initialized(&hsm, "smartcard-hsm-3.4");
     for (int i = 0; i < 3; i++)
@@ -311,7 +232,7 @@ static void the_so_pin_resets_the_user_pin_where_that_was_allowed(void **state)
 
 static void a_transport_pin_must_be_changed_first(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     insert(&hsm, "smartcard-hsm-3.4", NULL);
     expect(&hsm, SELECT, 0x9000);
@@ -327,7 +248,7 @@ static void a_transport_pin_must_be_changed_first(void **state)
 
 static void files_are_written_and_read_in_parts(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00B1CE01 04 54020000 00", 0x6a82);
@@ -356,7 +277,7 @@ static void files_are_written_and_read_in_parts(void **state)
 static void a_file_of_4_kb_goes_in_and_comes_out(void **state)
 {
     uint8_t data[8 + 1200] = { 0x54, 0x02, 0, 0, 0x53, 0x82, 0x04, 0xb0 }, whole[4 * 1200];
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     for (unsigned i = 0; i < 3; i++) {
@@ -379,7 +300,7 @@ static void a_file_of_4_kb_goes_in_and_comes_out(void **state)
 
 static void who_may_read_and_write_what(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00D7CD01 07 54020000 530101", 0x9000);
@@ -402,7 +323,7 @@ static void who_may_read_and_write_what(void **state)
 
 static void objects_are_enumerated_and_deleted(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00D7CF01 06 54020000 5300", 0x9000);
@@ -420,7 +341,7 @@ static void objects_are_enumerated_and_deleted(void **state)
 
 static void random_numbers_are_as_many_as_wanted_and_never_the_same(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t first[64];
     (void)state;
     insert(&hsm, "smartcard-hsm-3.4", NULL);
@@ -554,7 +475,7 @@ static void assert_text(struct tlv_view value, const char *text)
 }
 
 /* EF.C_DevAut: the public key that its request must be signed with. */
-static EVP_PKEY *device_key(struct hsm *hsm)
+static EVP_PKEY *device_key(struct bench *hsm)
 {
     assert_int_equal(send(hsm, "00B12F02", "\x54\x02\x00\x00", 4), 0x6282);
     const struct tlv_view file = { hsm->answer, hsm->length };
@@ -563,7 +484,7 @@ static EVP_PKEY *device_key(struct hsm *hsm)
 
 static void the_device_has_a_certificate_and_its_issuers(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     struct tlv_view rest, certificate;
     uint16_t tag;
     (void)state;
@@ -627,7 +548,7 @@ static size_t ec_template(const char *name, uint8_t *body)
 }
 
 /* Generates key 1; its public key, after both signatures of the request were found right. */
-static EVP_PKEY *generated(struct hsm *hsm, const uint8_t *body, size_t length)
+static EVP_PKEY *generated(struct bench *hsm, const uint8_t *body, size_t length)
 {
     EVP_PKEY *device = device_key(hsm);
     assert_int_equal(send(hsm, "00460100", body, length), 0x9000);
@@ -647,7 +568,7 @@ static EVP_PKEY *generated(struct hsm *hsm, const uint8_t *body, size_t length)
     return key;
 }
 
-static EVP_PKEY *generated_rsa(struct hsm *hsm, unsigned bits)
+static EVP_PKEY *generated_rsa(struct bench *hsm, unsigned bits)
 {
     uint8_t body[128];
     EVP_PKEY *key = generated(hsm, body, rsa_template(bits, body));
@@ -656,7 +577,7 @@ static EVP_PKEY *generated_rsa(struct hsm *hsm, unsigned bits)
     return key;
 }
 
-static EVP_PKEY *generated_ec(struct hsm *hsm, const char *curve)
+static EVP_PKEY *generated_ec(struct bench *hsm, const char *curve)
 {
     uint8_t body[1200];
     EVP_PKEY *key = generated(hsm, body, ec_template(curve, body));
@@ -666,7 +587,7 @@ static EVP_PKEY *generated_ec(struct hsm *hsm, const char *curve)
 
 static void rsa_keys_of_all_sizes_come_as_signed_requests(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     for (unsigned bits = 1024; bits <= 4096; bits += 1024) {
@@ -685,7 +606,7 @@ static const char *const CURVES[] = {
 #define CURVE_COUNT (sizeof CURVES / sizeof CURVES[0])
 
 /* What a key signs verifies, and the point it agrees upon is that of the other side. */
-static void agrees_and_signs(struct hsm *hsm, const char *curve, EVP_PKEY *key)
+static void agrees_and_signs(struct bench *hsm, const char *curve, EVP_PKEY *key)
 {
     uint8_t point[133], secret[66], digest[32] = { 1, 2, 3 };
     size_t length, secret_length = sizeof secret;
@@ -716,7 +637,7 @@ static void agrees_and_signs(struct hsm *hsm, const char *curve, EVP_PKEY *key)
 
 static void keys_on_all_curves_sign_and_agree(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     for (size_t i = 0; i < CURVE_COUNT; i++) {
@@ -730,7 +651,7 @@ static void keys_on_all_curves_sign_and_agree(void **state)
 
 static void the_older_one_has_shorter_keys(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t body[1200];
     (void)state;
     initialized(&hsm, "smartcard-hsm-2.6");
@@ -743,7 +664,7 @@ static void the_older_one_has_shorter_keys(void **state)
 
 static void what_it_cannot_generate_it_refuses_at_once(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t body[1200];
     (void)state;
     logged_in(&hsm);
@@ -766,7 +687,7 @@ static void what_it_cannot_generate_it_refuses_at_once(void **state)
 /* ---- use ---- */
 
 /* With hash: of the message; without: the message is what the algorithm takes. */
-static void signs(struct hsm *hsm, EVP_PKEY *key, const char *header, const char *hash, int padding, bool on_card)
+static void signs(struct bench *hsm, EVP_PKEY *key, const char *header, const char *hash, int padding, bool on_card)
 {
     static const uint8_t message[] = "what was written on one day is read on another";
     uint8_t digest[64];
@@ -787,7 +708,7 @@ static void signs(struct hsm *hsm, EVP_PKEY *key, const char *header, const char
 
 static void an_rsa_key_signs_in_all_ways(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t info[51];
     (void)state;
     logged_in(&hsm);
@@ -810,7 +731,7 @@ static void an_rsa_key_signs_in_all_ways(void **state)
 
 static void an_rsa_key_computes_without_padding(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t plain[256] = { 0, 2 }, cipher[256];
     size_t length = sizeof cipher;
     (void)state;
@@ -833,7 +754,7 @@ static void an_rsa_key_computes_without_padding(void **state)
 
 static void an_ec_key_hashes_what_it_signs(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     EVP_PKEY *key = generated_ec(&hsm, "prime256v1");
@@ -847,7 +768,7 @@ static void an_ec_key_hashes_what_it_signs(void **state)
 
 static void keys_are_used_for_what_they_are_and_with_the_pin_only(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     EVP_PKEY_free(generated_ec(&hsm, "prime256v1"));
@@ -869,7 +790,7 @@ static void keys_are_used_for_what_they_are_and_with_the_pin_only(void **state)
 
 static void an_answer_comes_only_to_who_wants_it(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     EVP_PKEY_free(generated_ec(&hsm, "prime256v1"));
@@ -883,7 +804,7 @@ static void an_answer_comes_only_to_who_wants_it(void **state)
 
 /* ---- DKEK ---- */
 
-static void with_dkek(struct hsm *hsm, const char *name)
+static void with_dkek(struct bench *hsm, const char *name)
 {
     insert(hsm, name, NULL);
     expect(hsm, SELECT, 0x9000);
@@ -900,7 +821,7 @@ static void with_dkek(struct hsm *hsm, const char *name)
 static void the_dkek_is_the_sum_of_its_shares(void **state)
 {
     uint8_t dkek[32], hash[32], told[10] = { 2, 0 };
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     with_dkek(&hsm, "smartcard-hsm-3.4");
     from_hex("0302050407060908010003020504070609080100030205040706090801000302", dkek);
@@ -917,7 +838,7 @@ static void the_dkek_is_the_sum_of_its_shares(void **state)
 
 static void without_shares_it_makes_a_dkek_of_its_own(void **state)
 {
-    struct hsm one, other;
+    struct bench one, other;
     (void)state;
     insert(&one, "smartcard-hsm-3.4", NULL);
     insert(&other, "smartcard-hsm-3.4", NULL);
@@ -936,7 +857,7 @@ static void without_shares_it_makes_a_dkek_of_its_own(void **state)
 
 static void without_a_dkek_nothing_is_wrapped(void **state)
 {
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     logged_in(&hsm);
     EVP_PKEY_free(generated_ec(&hsm, "prime256v1"));
@@ -946,7 +867,7 @@ static void without_a_dkek_nothing_is_wrapped(void **state)
 }
 
 /* Key 1 of one device goes to another, as key 7, and still fits its public key. */
-static void moves(struct hsm *one, struct hsm *other, EVP_PKEY *key, const char *sign)
+static void moves(struct bench *one, struct bench *other, EVP_PKEY *key, const char *sign)
 {
     uint8_t blob[2048], digest[32] = { 7 };
     assert_int_equal(tell(one, "80720192 000000"), 0x9000);
@@ -970,7 +891,7 @@ static void moves(struct hsm *one, struct hsm *other, EVP_PKEY *key, const char 
 
 static void a_wrapped_key_goes_to_who_has_the_same_dkek(void **state)
 {
-    struct hsm one, other, stranger;
+    struct bench one, other, stranger;
     uint8_t blob[2048];
     (void)state;
     with_dkek(&one, "smartcard-hsm-3.4");
@@ -1015,7 +936,7 @@ static void decrypt(const uint8_t *dkek, const uint8_t *from, size_t length, uin
 static void a_wrapped_rsa_4096_key_is_built_like_a_real_one(void **state)
 {
     uint8_t dkek[32], plain[1056];
-    struct hsm hsm;
+    struct bench hsm;
     (void)state;
     with_dkek(&hsm, "smartcard-hsm-3.4");
     from_hex("0302050407060908010003020504070609080100030205040706090801000302", dkek);
@@ -1042,7 +963,7 @@ static void a_wrapped_rsa_4096_key_is_built_like_a_real_one(void **state)
 static void all_is_there_again_after_the_power_was_cut(void **state)
 {
     char path[] = "/tmp/schsm.XXXXXX";
-    struct hsm hsm;
+    struct bench hsm;
     uint8_t digest[32] = { 9 };
     const int fd = mkstemp(path);
     (void)state;
