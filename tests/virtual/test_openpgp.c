@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_openpgp.c - the OpenPGP card in the virtual key, by whole APDUs; what it computes is checked with libcrypto. */
-#include <ctype.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +15,7 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
-#include "openpgp.h"
+#include "openpgp_bench.h"
 #include "tlv.h"
 
 #define USER_81 "00200081 06 313233343536"
@@ -35,77 +34,11 @@
 #define SIGN "002A9E9A" DIGEST_INFO "00"
 #define AUTHENTICATE "00880000" DIGEST_INFO "00"
 
-/* ---- APDUs ---- */
-
-struct answer {
-    uint8_t bytes[OPENPGP_ANSWER_MAX];
-    size_t length;
-    uint16_t status_word;
-};
-
-/* Hexadecimal digits with any spaces between. */
-static size_t parse_hex(const char *text, uint8_t *bytes, size_t size)
-{
-    size_t digits = 0;
-    for (; *text; text++) {
-        if (isspace((unsigned char)*text))
-            continue;
-        assert_true(isxdigit((unsigned char)*text) && digits / 2 < size);
-        const char digit[] = { *text, '\0' };
-        bytes[digits / 2] = (uint8_t)(bytes[digits / 2] * 16u + strtoul(digit, NULL, 16));
-        digits++;
-    }
-    assert_int_equal(digits % 2, 0);
-    return digits / 2;
-}
-
-static struct answer finish(struct openpgp *card)
-{
-    struct answer answer = { 0 };
-    const size_t length = openpgp_finish(card, answer.bytes, sizeof answer.bytes);
-    assert_in_range(length, 2, sizeof answer.bytes);
-    answer.length = length - 2;
-    answer.status_word = (uint16_t)(answer.bytes[length - 2] << 8 | answer.bytes[length - 1]);
-    return answer;
-}
-
 static struct answer transmit(struct openpgp *card, const uint8_t *command, size_t length)
 {
     openpgp_begin(card, command, length);
     return finish(card);
 }
-
-static struct answer say(struct openpgp *card, const char *hex)
-{
-    uint8_t command[OPENPGP_COMMAND_MAX] = { 0 };
-    const size_t length = parse_hex(hex, command, sizeof command);
-    return transmit(card, command, length);
-}
-
-static void expect_at(struct openpgp *card, const char *hex, uint16_t status_word, const char *file, int line)
-{
-    const uint16_t said = say(card, hex).status_word;
-    if (said != status_word) {
-        print_message("%s is answered by %04x, not %04x\n", hex, said, status_word);
-        _fail(file, line);
-    }
-}
-#define expect(card, hex, status_word) expect_at(card, hex, status_word, __FILE__, __LINE__)
-
-static void expect_data_at(struct openpgp *card, const char *hex, const char *data, const char *file, int line)
-{
-    uint8_t bytes[OPENPGP_ANSWER_MAX] = { 0 };
-    const size_t length = parse_hex(data, bytes, sizeof bytes);
-    const struct answer answer = say(card, hex);
-    if (answer.status_word != 0x9000 || answer.length != length || memcmp(answer.bytes, bytes, length) != 0) {
-        print_message("%s is answered by %zu bytes and %04x, not by %s\n", hex, answer.length, answer.status_word,
-                      data);
-        for (size_t i = 0; i < answer.length; i++)
-            print_message("%02x", answer.bytes[i]);
-        _fail(file, line);
-    }
-}
-#define expect_data(card, hex, data) expect_data_at(card, hex, data, __FILE__, __LINE__)
 
 static void expect_tries_at(const struct openpgp *card, unsigned pw1, unsigned rc, unsigned pw3, const char *file,
                             int line)
@@ -116,18 +49,6 @@ static void expect_tries_at(const struct openpgp *card, unsigned pw1, unsigned r
     _assert_int_equal(tries.pw3, pw3, file, line);
 }
 #define expect_tries(card, pw1, rc, pw3) expect_tries_at(card, pw1, rc, pw3, __FILE__, __LINE__)
-
-/* An extended command with data (case 4E). */
-static struct answer say_extended(struct openpgp *card, const char *header, const uint8_t *data, size_t length)
-{
-    uint8_t command[OPENPGP_COMMAND_MAX] = { 0 };
-    assert_int_equal(parse_hex(header, command, 4), 4);
-    assert_true(length + 9 <= sizeof command);
-    command[5] = (uint8_t)(length >> 8);
-    command[6] = (uint8_t)length;
-    memcpy(command + 7, data, length);
-    return transmit(card, command, length + 9); /* Le 0000 */
-}
 
 /* ---- keys, by libcrypto ---- */
 
