@@ -111,6 +111,19 @@ static void in_a_template_each_object_is_looked_at(void **state)
              "0000006E28C407002020200300035E034142435F5203003145" "65035B0141" "7A059303000007" "D6020020" "9000");
 }
 
+static void who_the_card_belongs_to_is_seen_only_if_that_is_wanted(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00CA005E00", "00000000CA005E00");
+    RECEIVED("000000", "61626364 9000", "000000" "00000000" "9000"); /* the login */
+    openpgp_card(CCID_SHORT_APDU, true);
+    SENT("000000", "00CA005E00", "00000000CA005E00");
+    RECEIVED("000000", "61626364 9000", "000000" "61626364" "9000");
+    SENT("000000", "00CA010100", "00000000CA010100");
+    RECEIVED("000000", "61626364 9000", "000000" "00000000" "9000"); /* private use */
+}
+
 static void from_the_first_byte_that_is_not_known_nothing_is_seen(void **state)
 {
     (void)state;
@@ -451,6 +464,35 @@ static void a_block_with_the_number_of_another_is_not_looked_into(void **state)
     RECEIVED("000000", "004002 6231 11", "000000" "004000" "00");
 }
 
+static void a_block_of_the_card_that_comes_twice_is_not_looked_into(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "004005 00CA006E00 E1", "000000" "004005" "00CA006E00" "00");
+    RECEIVED("000000", "00600D 6E0FC40700202020030003D602 3B", "000000" "00600D" "6E0FC40700202020030003D602" "00");
+    SENT("000000", "008000 80", "000000" "008000" "80");
+    RECEIVED("000000", "00600D 6E0FC40700202020030003D602 3B", "000000" "00600D" "00000000000000000000000000" "00");
+    SENT("000000", "008000 80", "000000" "008000" "80");
+    RECEIVED("000000", "000004 0020 9000 B4", "000000" "000004" "0000" "9000" "00");
+    openpgp_card(CCID_TPDU, false); /* and as it should be */
+    SENT("000000", "004005 00CA006E00 E1", "000000" "004005" "00CA006E00" "00");
+    RECEIVED("000000", "00600D 6E0FC40700202020030003D602 3B", "000000" "00600D" "6E0FC40700202020030003D602" "00");
+    SENT("000000", "008000 80", "000000" "008000" "80");
+    RECEIVED("000000", "000004 0020 9000 B4", "000000" "000004" "0020" "9000" "00");
+}
+
+static void a_resynchronisation_begins_the_numbers_anew(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "00C000 C0", "000000" "00C000" "C0");
+    RECEIVED("000000", "00E000 E0", "000000" "00E000" "E0");
+    SENT("000000", "00000B" SELECT "2A", "000000" "00000B" SELECT "00"); /* 0 as the one before, and none repeated */
+    RECEIVED("000000", "000002 9000 92", "000000" "000002" "9000" "00");
+    SENT("000000", "004005 00CA006E00 E1", "000000" "004005" "00CA006E00" "00");
+    RECEIVED("000000", "00400D 6E09C40700202020030003 9000 59", "000000" "00400D" "6E09C40700202020030003" "9000" "00");
+}
+
 static void a_supervisory_block_holds_nothing(void **state)
 {
     (void)state;
@@ -521,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(public_objects_are_seen_without_the_serial_number),
         TEST(in_a_template_each_object_is_looked_at),
+        TEST(who_the_card_belongs_to_is_seen_only_if_that_is_wanted),
         TEST(from_the_first_byte_that_is_not_known_nothing_is_seen),
         TEST(objects_are_public_only_in_the_application_that_they_belong_to),
         TEST(of_a_pin_nothing_is_seen),
@@ -542,6 +585,8 @@ int main(void)
         TEST(of_the_answer_to_a_pin_in_parts_nothing_is_seen),
         TEST(a_block_that_is_repeated_shows_no_more_than_its_header),
         TEST(a_block_with_the_number_of_another_is_not_looked_into),
+        TEST(a_block_of_the_card_that_comes_twice_is_not_looked_into),
+        TEST(a_resynchronisation_begins_the_numbers_anew),
         TEST(a_supervisory_block_holds_nothing),
         TEST(messages_without_data_have_none_that_is_seen),
         TEST(a_card_that_wants_more_time_says_so_whatever_was_asked),
