@@ -275,3 +275,30 @@ RESPONSECODE bench_close_while(struct bench *bench, const char *apdu, int64_t af
     virtual_release(bench->slot);
     return job.code;
 }
+
+void bench_freeze(struct bench *b, bool frozen)
+{
+    virtual_lock(b->slot);
+    b->device->faults.frozen = frozen;
+    virtual_unlock(b->slot);
+}
+
+static void freeze(void *bench_that_freezes)
+{
+    bench_freeze(bench_that_freezes, true);
+}
+
+void bench_freeze_after(struct bench *b, int64_t after_us)
+{
+    assert_true(virtual_at(b->slot, virtual_now_us(b->slot) + after_us, freeze, b));
+}
+
+static void unplug(void *slot)
+{
+    virtual_unplug(slot);
+}
+
+void bench_unplug_after(struct bench *b, int64_t after_us)
+{
+    assert_true(virtual_at(b->slot, virtual_now_us(b->slot) + after_us, unplug, b->slot));
+}

@@ -84,6 +84,13 @@ struct answer bench_expect(struct bench *bench, const char *apdu, unsigned statu
  * Transmit returned. */
 RESPONSECODE bench_close_while(struct bench *bench, const char *apdu, int64_t after_us);
 
+/* The key hears and says nothing, or does again; from now on, or after so long. */
+void bench_freeze(struct bench *bench, bool frozen);
+void bench_freeze_after(struct bench *bench, int64_t after_us);
+
+/* The key is pulled out after so long. */
+void bench_unplug_after(struct bench *bench, int64_t after_us);
+
 /* The card will execute an APDU that was not sent through the driver. */
 void bench_will_execute(const char *apdu);
 

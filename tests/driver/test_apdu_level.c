@@ -68,29 +68,13 @@ static void a_frozen_key_ends_at_its_patience_and_serves_when_it_thaws(void **st
 {
     (void)state;
     struct bench *b = started(NULL);
-    virtual_lock(b->slot);
-    b->device->faults.frozen = true;
-    virtual_unlock(b->slot);
+    bench_freeze(b, true);
     const struct answer answer = bench_transmit(b, VERIFY_USER_WRONG);
     assert_int_equal(answer.code, IFD_RESPONSE_TIMEOUT);
     assert_in_range(answer.took_us, 60 * SECOND - MS, 61 * SECOND);
-    virtual_lock(b->slot);
-    b->device->faults.frozen = false;
-    virtual_unlock(b->slot);
+    bench_freeze(b, false);
     bench_works(b);
     bench_free(b);
-}
-
-static void set_frozen(struct bench *b, bool frozen)
-{
-    virtual_lock(b->slot);
-    b->device->faults.frozen = frozen;
-    virtual_unlock(b->slot);
-}
-
-static void freeze(void *bench)
-{
-    set_frozen(bench, true);
 }
 
 /* At each moment of a command and an answer of several packets, or several messages. */
@@ -104,12 +88,12 @@ static void a_key_that_freezes_within_a_command_or_an_answer_serves_when_it_thaw
         struct bench *b = started(NULL);
         bench_expect(b, VERIFY_ADMIN, 0x9000);
         bench_expect(b, put, 0x9000);
-        virtual_at(b->slot, virtual_now_us(b->slot) + after_us, freeze, b);
+        bench_freeze_after(b, after_us);
         const struct answer got = bench_transmit(b, after_us / 137 % 2 ? put : "00CA7F21 00");
         if (got.code == IFD_SUCCESS)
             assert_int_equal(got.status_word, 0x9000);
         virtual_pass(b->slot, SECOND);
-        set_frozen(b, false);
+        bench_freeze(b, false);
         for (int i = 0; i < 3 && bench_transmit(b, SELECT).code != IFD_SUCCESS; i++) {
             (void)bench_event_thread();
             (void)bench_event_thread();
@@ -132,17 +116,12 @@ static void a_mute_application_is_waited_for_as_long_as_it_gives_signs_of_life(v
     bench_free(b);
 }
 
-static void unplug(void *slot)
-{
-    virtual_unplug(slot);
-}
-
 static void an_unplug_ends_a_generation_at_once_and_a_replug_works(void **state)
 {
     (void)state;
     struct bench *b = started(&(struct icc_timing){ .work_us = 60 * SECOND });
     bench_expect(b, VERIFY_ADMIN, 0x9000);
-    virtual_at(b->slot, virtual_now_us(b->slot) + 10 * SECOND, unplug, b->slot);
+    bench_unplug_after(b, 10 * SECOND);
     const struct answer generated = bench_transmit(b, GENERATE_SIGNATURE_KEY);
     assert_int_equal(generated.code, IFD_COMMUNICATION_ERROR);
     assert_int_equal(generated.took_us, 10 * SECOND);

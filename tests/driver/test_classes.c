@@ -50,13 +50,6 @@ static const char *command(size_t i, size_t form)
 /* A key that may be started anew is, and one that hears nothing lets the kernel wait for 5 s. */
 #define RESTART_US (6 * SECOND)
 
-static void freeze(struct bench *b, bool frozen)
-{
-    virtual_lock(b->slot);
-    b->device->faults.frozen = frozen;
-    virtual_unlock(b->slot);
-}
-
 static struct bench *started(void)
 {
     struct bench *b = bench_new(NULL);
@@ -76,9 +69,9 @@ static void ends_after(struct bench *b, const char *apdu, int64_t least_us, int6
 static void silence_ends(size_t i, size_t form)
 {
     struct bench *b = started();
-    freeze(b, true);
+    bench_freeze(b, true);
     ends_after(b, command(i, form), COMMANDS[i].silence_us, COMMANDS[i].silence_us + RESTART_US);
-    freeze(b, false);
+    bench_freeze(b, false);
     bench_works(b);
     bench_free(b);
 }
@@ -134,11 +127,11 @@ static void the_environment_changes_what_it_names(void **state)
     setenv("IFD_NITROKEY_PATIENCE", "generate=45m/3h,ordinary=20s", 1);
     struct bench *b = started();
     unsetenv("IFD_NITROKEY_PATIENCE");
-    freeze(b, true);
+    bench_freeze(b, true);
     ends_after(b, "00478000 02 B600 00", 45 * MINUTE, 45 * MINUTE + RESTART_US);
     ends_after(b, "00CA006E00", 20 * SECOND, 21 * SECOND);
     ends_after(b, VERIFY_USER, 60 * SECOND, 61 * SECOND);
-    freeze(b, false);
+    bench_freeze(b, false);
     bench_works(b);
     bench_free(b);
 }

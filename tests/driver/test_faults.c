@@ -176,29 +176,17 @@ static void a_card_that_aborts_its_answer_is_an_error_and_serves_again(void **st
     bench_free(b);
 }
 
-static void set_frozen(struct bench *b, bool frozen)
-{
-    virtual_lock(b->slot);
-    b->device->faults.frozen = frozen;
-    virtual_unlock(b->slot);
-}
-
-static void freeze(void *bench)
-{
-    set_frozen(bench, true);
-}
-
 static void a_key_that_freezes_within_an_answer_serves_when_it_thaws(void **state)
 {
     (void)state;
     for (int64_t after_us = 5 * MS; after_us < 200 * MS; after_us += 9 * MS) {
         struct bench *b = with_a_long_object();
-        virtual_at(b->slot, virtual_now_us(b->slot) + after_us, freeze, b);
+        bench_freeze_after(b, after_us);
         const struct answer got = bench_transmit(b, GET_LONG);
         if (got.code == IFD_SUCCESS)
             assert_int_equal(got.length, 1202);
         virtual_pass(b->slot, SECOND);
-        set_frozen(b, false);
+        bench_freeze(b, false);
         serves_after(b);
         bench_free(b);
     }
@@ -255,15 +243,11 @@ static void a_frozen_key_is_left_alone_after_the_patience_and_serves_when_it_tha
 {
     (void)state;
     struct bench *b = started();
-    virtual_lock(b->slot);
-    b->device->faults.frozen = true;
-    virtual_unlock(b->slot);
+    bench_freeze(b, true);
     const struct answer answer = bench_transmit(b, VERIFY_USER_WRONG);
     assert_int_equal(answer.code, IFD_RESPONSE_TIMEOUT);
     assert_true(answer.took_us < 62 * SECOND);
-    virtual_lock(b->slot);
-    b->device->faults.frozen = false;
-    virtual_unlock(b->slot);
+    bench_freeze(b, false);
     serves_after(b);
     bench_free(b);
 }

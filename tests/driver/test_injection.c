@@ -184,17 +184,12 @@ static void nonsense(struct bench *b)
     }
 }
 
-static void unplug(void *slot)
-{
-    virtual_unplug(slot);
-}
-
 static void an_unplug_in_the_middle(struct bench *b)
 {
     if (!opens(b, true))
         return;
     powers(b, IFD_POWER_UP);
-    assert_true(virtual_at(b->slot, virtual_now_us(b->slot) + 5 * MS, unplug, b->slot));
+    bench_unplug_after(b, 5 * MS);
     sends(b, GET_AID);
     sends(b, GET_AID);
     asks();

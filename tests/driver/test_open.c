@@ -237,11 +237,6 @@ static void a_reset_that_a_busy_key_does_not_hear_is_made_up_for_when_it_is_free
 
 /* ---- the end ---- */
 
-static void unplug(void *slot)
-{
-    virtual_unplug(slot);
-}
-
 static void an_unplug_ends_a_generation_at_once_and_a_replug_works(void **state)
 {
     (void)state;
@@ -249,7 +244,7 @@ static void an_unplug_ends_a_generation_at_once_and_a_replug_works(void **state)
     bench_start(b);
     bench_expect(b, SELECT, 0x9000);
     bench_expect(b, VERIFY_ADMIN, 0x9000);
-    virtual_at(b->slot, virtual_now_us(b->slot) + 10 * SECOND, unplug, b->slot);
+    bench_unplug_after(b, 10 * SECOND);
     const struct answer generated = bench_transmit(b, GENERATE_SIGNATURE_KEY);
     assert_int_equal(generated.code, IFD_COMMUNICATION_ERROR);
     assert_int_equal(generated.took_us, 10 * SECOND);
@@ -268,7 +263,7 @@ static void an_unplug_during_power_on_is_an_error_and_a_replug_works(void **stat
     (void)state;
     struct bench *b = bench_new(NULL);
     assert_int_equal(bench_open(), IFD_SUCCESS);
-    virtual_at(b->slot, virtual_now_us(b->slot), unplug, b->slot);
+    bench_unplug_after(b, 0);
     assert_int_equal(bench_power(IFD_POWER_UP), IFD_COMMUNICATION_ERROR);
     bench_stop(b);
     virtual_plug(b->slot);

@@ -120,7 +120,7 @@ static void a_generation_that_fails_leaves_nothing(void **state)
 {
     (void)state;
     struct bench *b = with_admin(60 * SECOND);
-    virtual_at(b->slot, virtual_now_us(b->slot) + 10 * SECOND, (void (*)(void *))virtual_unplug, b->slot);
+    bench_unplug_after(b, 10 * SECOND);
     assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_COMMUNICATION_ERROR);
     assert_int_equal(files(), 0);
     bench_free(b);

@@ -145,7 +145,7 @@ static void the_key_is_replugged_20_times_while_it_is_used(void **state)
     (void)state;
     struct bench *b = started(NULL);
     for (int i = 0; i < 20; i++) {
-        virtual_at(b->slot, virtual_now_us(b->slot) + (1 + i * 7 % 20) * MS, (void (*)(void *))virtual_unplug, b->slot);
+        bench_unplug_after(b, (1 + i * 7 % 20) * MS);
         while (bench_transmit(b, GET_AID).code == IFD_SUCCESS)
             continue;
         bench_stop(b);
