@@ -33,11 +33,13 @@ on_bus() {
     scenario=${*:+-$*}
     if [ -z "${TEST_BUS:-}" ]; then
         bundle=$(built ifd-nitrokey.bundle) || exit 1
-        exec "$here/enter" --bundle "$bundle" "$0" "$@"
+        exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} --bundle "$bundle" "$0" "$@"
     fi
     virtual_nitrokey=$(built virtual-nitrokey) && usbfs_shim=$(built usbfs_shim.so) && apdu=$(built apdu) &&
         pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
     drivers=$(pkg-config --variable=usbdropdir libpcsclite)
+    pcscd_options=(--foreground --debug --apdu)
+    [ -e /run/dbus ] || [ -z "$(pcscd --help | grep -e --disable-polkit)" ] || pcscd_options+=(--disable-polkit)
 }
 
 # ---- waiting ----
@@ -227,7 +229,7 @@ pcscd_answers() {
 # start_pcscd [VARIABLE=VALUE...] [WRAPPER...]: in this environment, and by a wrapper such as "valgrind -q"; until it
 # answers.
 start_pcscd() {
-    env LD_PRELOAD="$usbfs_shim" USBFS_SHIM_LOG="$work/shim.log" "$@" pcscd --foreground --debug --apdu \
+    env LD_PRELOAD="$usbfs_shim" USBFS_SHIM_LOG="$work/shim.log" "$@" pcscd "${pcscd_options[@]}" \
         >>"$work/pcscd.log" 2>&1 &
     pcscd_pid=$!
     wait_until 30 pcscd_answers || {

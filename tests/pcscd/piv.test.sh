@@ -49,11 +49,14 @@ deciphers() {
             --output-file "$work/back" && cmp "$work/secret" "$work/back"
 }
 
-# It has no random numbers for OpenSC, whose request the firmware does not know; all else must be right.
+# It has no random numbers for OpenSC, which asks once or three times in a way that the firmware does not know; all else
+# must be right.
 tests_itself() {
+    local errors
     pkcs11-tool --login --pin 123456 --test >"$work/test" 2>&1
     cat "$work/test"
-    equal "$(grep -c 'ERR: C_GenerateRandom' "$work/test") $(tail -n 1 "$work/test")" "1 1 errors" &&
+    errors=$(grep -c 'ERR: C_GenerateRandom' "$work/test")
+    [ "$errors" -gt 0 ] && equal "$(tail -n 1 "$work/test")" "$errors errors" &&
         grep -q 'all 4 signature functions seem to work' "$work/test"
 }
 

@@ -61,15 +61,21 @@ uint16_t schsm_wrap(struct schsm *card, const struct command *command)
     return schsm_blob_wrap(&card->data, key, card->memory.dkek) ? SW_OK : SW_CONDITIONS;
 }
 
+/* The wrapped key is the command's data, or in a file if there are none: a command may be too short for it. */
 uint16_t schsm_unwrap(struct schsm *card, const struct command *command)
 {
+    struct tlv_view blob = { command->data, command->length };
+    struct schsm_file *const file = blob.length > 0 ? NULL : schsm_memory_file(&card->memory, SCHSM_WRAPPED_KEY);
     const uint16_t may = may_wrap(card, command, 0x93);
     if (may != SW_OK)
         return may;
     if (card->memory.key[command->p1])
         return SW_EXISTS;
-    EVP_PKEY *key = schsm_blob_unwrap((struct tlv_view){ command->data, command->length }, card->memory.dkek,
-                                      card->profile->curve_max);
+    if (file)
+        blob = (struct tlv_view){ file->bytes, file->length };
+    EVP_PKEY *key = schsm_blob_unwrap(blob, card->memory.dkek, card->profile->curve_max);
+    if (file)
+        schsm_memory_delete(&card->memory, file);
     if (!key)
         return SW_WRONG_DATA;
     schsm_memory_set_key(&card->memory, command->p1, key);

@@ -87,11 +87,11 @@ static bool may_be_written(uint16_t id)
     case SCHSM_DATA:
         return true;
     default:
-        return id == SCHSM_TOKEN_INFO;
+        return id == SCHSM_TOKEN_INFO || id == SCHSM_WRAPPED_KEY;
     }
 }
 
-/* Data 53 go to the offset; none at all make the file, or make it empty. */
+/* Data 53 go to the offset; none at all make the file, or make it empty. A wrapped key begins anew with its first part. */
 uint16_t schsm_update(struct schsm *card, const struct command *command)
 {
     struct tlv_view data = { command->data, command->length }, value;
@@ -105,7 +105,7 @@ uint16_t schsm_update(struct schsm *card, const struct command *command)
     if (!find_offset(&data, &offset) || !tlv_next(&data, &tag, &value) || tag != 0x53 || data.length > 0)
         return SW_WRONG_DATA;
     struct schsm_file *file = schsm_memory_file(&card->memory, id);
-    if (!file || (offset == 0 && value.length == 0))
+    if (!file || (offset == 0 && (value.length == 0 || id == SCHSM_WRAPPED_KEY)))
         file = schsm_memory_create(&card->memory, id);
     if (!file || !schsm_memory_write(file, offset, value))
         return SW_NO_MEMORY;

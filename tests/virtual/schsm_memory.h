@@ -30,6 +30,7 @@ enum schsm_prefix {
 };
 #define SCHSM_DEVICE_CERTIFICATE 0x2f02 /* EF.C_DevAut: its own and its issuer's */
 #define SCHSM_TOKEN_INFO 0x2f03
+#define SCHSM_WRAPPED_KEY 0x2f10 /* what UNWRAP KEY takes that comes without data, as OpenSC sends it from 0.24 on */
 
 struct schsm_pin {
     uint8_t value[SCHSM_PIN_MAX];

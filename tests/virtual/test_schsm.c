@@ -866,6 +866,18 @@ static void without_a_dkek_nothing_is_wrapped(void **state)
     take_out(&hsm);
 }
 
+/* Into the file that UNWRAP KEY looks into, if it has no data; in two parts. */
+static void put_wrapped(struct hsm *hsm, const uint8_t *blob, size_t length)
+{
+    uint8_t data[1100] = { 0x54, 0x02, 0x00, 0x00, 0x53, 0x40 };
+    memcpy(data + 6, blob, 64);
+    assert_int_equal(send(hsm, "00D72F10", data, 6 + 64), 0x9000);
+    const uint8_t rest[] = { 0x54, 0x02, 0x00, 0x40, 0x53, 0x82, (uint8_t)((length - 64) >> 8), (uint8_t)(length - 64) };
+    memcpy(data, rest, sizeof rest);
+    memcpy(data + sizeof rest, blob + 64, length - 64);
+    assert_int_equal(send(hsm, "00D72F10", data, sizeof rest + length - 64), 0x9000);
+}
+
 /* Key 1 of one device goes to another, as key 7, and still fits its public key. */
 static void moves(struct bench *one, struct bench *other, EVP_PKEY *key, const char *sign)
 {
@@ -879,6 +891,11 @@ static void moves(struct bench *one, struct bench *other, EVP_PKEY *key, const c
     assert_int_equal(send(other, "80740793", blob, length - 16), 0x6a80);
     assert_int_equal(send(other, "80740793", blob, length), 0x9000);
     assert_int_equal(send(other, "80740793", blob, length), 0x6a89);
+    assert_int_equal(tell(other, "80740893"), 0x6a80);
+    put_wrapped(other, blob, length);
+    assert_int_equal(tell(other, "80740893"), 0x9000);
+    assert_int_equal(tell(other, "80740993"), 0x6a80);
+    assert_int_equal(tell(other, "00E4020002 CC08"), 0x9000);
     assert_int_equal(send(other, sign, digest, sizeof digest), 0x9000);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     assert_true(EVP_PKEY_verify_init(ctx) > 0);
