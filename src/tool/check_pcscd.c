@@ -7,22 +7,37 @@
 #include "doctor.h"
 #include "run.h"
 
-static void tell_of_silence(const struct scene *scene, struct report *report)
+#define SYSTEM_BUS "/run/dbus/system_bus_socket"
+
+/* polkitd, which is not root, reads the rule. A file that sudo makes may be root's alone, if the person's umask is so. */
+static void tell_of_polkit(const struct scene *scene, struct report *report)
 {
     char line[LINE_MAX_TO_TYPE];
     const struct passwd *const person = getpwuid(getuid());
     const char *const name = person ? person->pw_name : "NAME";
-    if (scene->pcscd > 0 && scene->has_polkit && !scene->pcsc.silent && !scene->is_root) {
-        line_to_type(line,
-                     "echo 'polkit.addRule(function(action, subject) { if "
-                     "(action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && subject.user == \"%s\") return "
-                     "polkit.Result.YES; });' | "
-                     "sudo tee /etc/polkit-1/rules.d/50-pcscd-%s.rules",
-                     name, name);
+    if (access(SYSTEM_BUS, F_OK) != 0) {
+        line_to_type(line, "sudo %s && %s", scene->has_systemd ? "systemctl start dbus" : "service dbus start",
+                     scene->restart_pcscd);
         tell(report, WRONG, "polkit", line,
-             "pcscd runs but turns %s away (%s): polkit lets in who sits at the computer, not who "
-             "comes by ssh",
-             name, scene->pcsc.why);
+             "pcscd runs but turns everybody away (%s): it asks polkit by D-Bus, and there is no " SYSTEM_BUS,
+             scene->pcsc.why);
+        return;
+    }
+    line_to_type(line,
+                 "echo 'polkit.addRule(function(action, subject) { if (action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 "
+                 "&& subject.user == \"%s\") return polkit.Result.YES; });' | "
+                 "sudo sh -c 'umask 022 && cat >/etc/polkit-1/rules.d/50-pcscd-%s.rules'",
+                 name, name);
+    tell(report, WRONG, "polkit", line,
+         "pcscd runs but turns %s away (%s): polkit lets in who sits at the computer, not who comes by ssh", name,
+         scene->pcsc.why);
+}
+
+static void tell_of_silence(const struct scene *scene, struct report *report)
+{
+    const bool is_refused = scene->pcscd > 0 && scene->has_polkit && !scene->pcsc.silent;
+    if (is_refused && (!scene->is_root || access(SYSTEM_BUS, F_OK) != 0)) {
+        tell_of_polkit(scene, report);
     } else if (scene->pcscd > 0) {
         tell(report, WRONG, "pcscd", scene->restart_pcscd, "pcscd runs but does not answer: %s", scene->pcsc.why);
     } else {

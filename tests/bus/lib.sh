@@ -5,7 +5,7 @@
 #     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)
 #     on_bus "$@"
 #
-# BUILD is the build directory, ../../build if unset. Everything a scenario leaves is in $work: pcscd.log, gpg.log,
+# BUILD is the build directory, ../../build if unset. TEST_ROOT is another Debian, whose programs are to be used, see enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log,
 # shim.log, NAME/log and NAME/apdus of each key. It goes with the scenario, but a failed one is kept in
 # $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
 
@@ -18,7 +18,7 @@ work=/run/work
 # built NAME: the path of a program or bundle in the build directory.
 built() {
     local found
-    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name completions \) -prune -o \
+    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian -o -name completions \) -prune -o \
         -name "$1" -print -quit)
     [ -n "$found" ] || {
         echo "$1 is not in $BUILD" >&2
@@ -164,6 +164,7 @@ each_model() {
 
 declare -A key_ports=() key_pids=()
 declare -A others_send=() # by the name of a key: set if others than pcscd's clients have sent it commands
+declare -A sent_at_once=() # by the name of a key: set if several clients send at once, whom pcscd lets in as it likes
 declare -A tries_left=() # by the name of a key: what the wrong PINs of a scenario leave, if not "3 0 3"
 declare -A piv_tries_left=() # the same of its PIV card, if not "3 5"
 
@@ -397,12 +398,13 @@ whole_apdus() {
 }
 
 # executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, each at
-# most as often as it was sent, and in that order.
+# most as often as it was sent, and in that order, but for sent_at_once.
 executed_once() {
-    local firmware
+    local firmware order=cat
     firmware=$(model=$(cat "$work/$1/model") && described firmware)
-    client_apdus | whole_apdus "$firmware" >"$work/sent"
-    card_apdus "$1" | whole_apdus "$firmware" | awk -v sent="$work/sent" '
+    [ -z "${sent_at_once[$1]:-}" ] || order=sort
+    client_apdus | whole_apdus "$firmware" | $order >"$work/sent"
+    card_apdus "$1" | whole_apdus "$firmware" | $order | awk -v sent="$work/sent" '
         { command = $0
           while ((more = getline line < sent) > 0 && line != command)
               ;

@@ -87,6 +87,7 @@ key_is_that_of_the_card() {
     pkcs15-tool --read-public-key 1 | openssl pkey -pubin -noout -text | grep 'Public-Key: (2048 bit)'
 }
 
+sent_at_once[key]=yes
 check "a key is there" start_key key --generate 20,silent=20 --sign 0.1
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1

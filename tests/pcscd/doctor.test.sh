@@ -3,7 +3,8 @@
 # doctor.test.sh - each finding of ifd-nitrokey doctor is provoked, and its line typed as it stands; then the key works.
 #
 # What is udev's or systemd's is in ../vm/doctor.test.sh. Stand-ins: sudo, which nobody needs here; service, since only
-# here pcscd needs the shim; apt, since there is no network; polkit, which Debian 12's pcscd is built without.
+# here pcscd needs the shim; apt, since there is no network. What polkit refuses is in ../debian/polkit.test.sh, since
+# Debian 12's pcscd does not ask it.
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
@@ -15,7 +16,6 @@ prepare_machine() {
     private_machine || return
     stand_in apt-get </dev/null
     stand_in apt <<<'[ "$*" = "install pcscd" ] && umount /usr/sbin/pcscd && service pcscd start'
-    mkdir -p /etc/polkit-1/rules.d && mount -t tmpfs -o mode=755 tmpfs /etc/polkit-1/rules.d || return
     mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" &&
         meson install -C build --no-rebuild
 }
@@ -83,28 +83,6 @@ time.sleep(3600)' &
     wait_until 10 test -e "$work/claimed" && service pcscd start
 }
 
-# A pcscd that asks polkit, which lets nobody in before there is a rule.
-polkit_refuses() {
-    pcscd_stops || return
-    stand_in pcscd <<'END'
-[ "$1" != --version ] || { /usr/sbin/pcscd --version | sed 's/ usb / polkit usb /' && exit; }
-exec python3 -c '
-import os, socket
-os.makedirs("/run/pcscd", exist_ok=True)
-open("/proc/self/comm", "w").write("pcscd")
-server = socket.socket(socket.AF_UNIX)
-server.bind("/run/pcscd/pcscd.comm")
-os.chmod("/run/pcscd/pcscd.comm", 0o666)
-server.listen()
-while True:
-    server.accept()[0].close()
-'
-END
-    pcscd &
-    polkit=$!
-    wait_until 10 test -S /run/pcscd/pcscd.comm
-}
-
 # in_virtual_machine MAKER NAME: doctor knows it, and has the line by which its host passes the key through.
 in_virtual_machine() {
     local found
@@ -130,17 +108,6 @@ node_is_given() {
 # As an ordinary user, whose doctor is to be used.
 nobody() {
     HOME=/nonexistent GNUPGHOME=/nonexistent setpriv --reuid nobody --regid nogroup --clear-groups "$@"
-}
-
-polkit_is_found() {
-    local found
-    found=$(nobody "$work/bin/doctor" doctor) && return 1
-    grep -q '^✗ pcscd runs but turns nobody away' <<<"$found" || { echo "$found" && return 1; }
-    line=$(grep -o "echo 'polkit.*" <<<"$found")
-}
-
-polkit_has_the_rule() {
-    grep -q 'subject.user == "nobody"' /etc/polkit-1/rules.d/50-pcscd-nobody.rules
 }
 
 says_what_it_cannot_see() {
@@ -189,13 +156,4 @@ check "provoked: node is missing" node_is_missing
 check "doctor finds it" finds node 'is missing: a container has to be given it'
 check "it is given it" node_is_given
 check "and the key works" works_again
-if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
-    check "provoked: polkit refuses" polkit_refuses
-    check "doctor finds it" polkit_is_found
-    check "its line is typed" type_line
-    check "and polkit has the rule" polkit_has_the_rule
-    kill "$polkit"
-else
-    skip "polkit refuses, and has the rule" "there is nobody else in this namespace"
-fi
 summary
