@@ -867,7 +867,7 @@ static void without_a_dkek_nothing_is_wrapped(void **state)
 }
 
 /* Into the file that UNWRAP KEY looks into, if it has no data; in two parts. */
-static void put_wrapped(struct hsm *hsm, const uint8_t *blob, size_t length)
+static void put_wrapped(struct bench *hsm, const uint8_t *blob, size_t length)
 {
     uint8_t data[1100] = { 0x54, 0x02, 0x00, 0x00, 0x53, 0x40 };
     memcpy(data + 6, blob, 64);
