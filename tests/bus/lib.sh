@@ -150,11 +150,11 @@ each_model() {
     for log in "$logs"/*; do
         sed -E "s/^(ok|not ok) /&${log##*/}: /; /^[0-9]+ passed, /d" "$log"
         tail -n 1 "$log" | grep -q ' skipped$' || echo "not ok ${log##*/}: runs to its end"
-    done | tee "$logs/all"
-    failed=$(grep -c '^not ok' "$logs/all")
-    skipped=$(grep -c '^ok.* # SKIP' "$logs/all")
-    passed=$(($(grep -c '^ok' "$logs/all") - skipped))
-    rm -r "$logs"
+    done | tee "$logs.all"
+    failed=$(grep -c '^not ok' "$logs.all")
+    skipped=$(grep -c '^ok.* # SKIP' "$logs.all")
+    passed=$(($(grep -c '^ok' "$logs.all") - skipped))
+    rm -r "$logs" "$logs.all"
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" = 0 ]
     exit
