@@ -5,9 +5,9 @@
 #     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)
 #     on_bus "$@"
 #
-# BUILD is the build directory, ../../build if unset. TEST_ROOT is another Debian, whose programs are to be used, see enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log,
-# shim.log, NAME/log and NAME/apdus of each key. It goes with the scenario, but a failed one is kept in
-# $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
+# BUILD is the build directory, ../../build if unset. TEST_ROOT is another Debian, whose programs are to be used, see
+# enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
+# goes with the scenario, but a failed one is kept in $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BUILD:=$(cd "$here/../.." && pwd)/build}"
@@ -18,8 +18,8 @@ work=/run/work
 # built NAME: the path of a program or bundle in the build directory.
 built() {
     local found
-    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian -o -name completions \) -prune -o \
-        -name "$1" -print -quit)
+    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian \
+        -o -name completions \) -prune -o -name "$1" -print -quit)
     [ -n "$found" ] || {
         echo "$1 is not in $BUILD" >&2
         return 1
@@ -66,6 +66,11 @@ not() {
 # ended PID: whether a child has ended.
 ended() {
     ! kill -0 "$1" 2>/dev/null
+}
+
+# is_at_least VERSION FOUND: whether the version that was found is this one, or a later one.
+is_at_least() {
+    printf '%s\n' "$1" "$2" | sort -V --check=quiet
 }
 
 # ---- results ----

@@ -40,7 +40,7 @@ piv_public_key() {
 
 # opensc_is VERSION: this one, or a later one.
 opensc_is() {
-    { echo "$1" && opensc-tool --info | sed -nE '1s/^OpenSC ([0-9.]+).*/\1/p'; } | sort -V --check=quiet
+    is_at_least "$1" "$(opensc-tool --info | sed -nE '1s/^OpenSC ([0-9.]+).*/\1/p')"
 }
 
 # piv_generates RSA | EC REFERENCE: the public key is in $work/REFERENCE.pem afterwards. From 0.26 on piv-tool writes the

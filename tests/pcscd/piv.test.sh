@@ -49,14 +49,14 @@ deciphers() {
             --output-file "$work/back" && cmp "$work/secret" "$work/back"
 }
 
-# It has no random numbers for OpenSC, which asks once or three times in a way that the firmware does not know; all else
-# must be right.
+# It has no random numbers for OpenSC, which asks once, or from 0.26 on three times, in a way that the firmware does not
+# know; all else must be right.
 tests_itself() {
-    local errors
+    local errors="1 errors"
+    opensc_is 0.26 && errors="3 errors"
     pkcs11-tool --login --pin 123456 --test >"$work/test" 2>&1
     cat "$work/test"
-    errors=$(grep -c 'ERR: C_GenerateRandom' "$work/test")
-    [ "$errors" -gt 0 ] && equal "$(tail -n 1 "$work/test")" "$errors errors" &&
+    equal "$(grep -c 'ERR: C_GenerateRandom' "$work/test") errors, $(tail -n 1 "$work/test")" "$errors, $errors" &&
         grep -q 'all 4 signature functions seem to work' "$work/test"
 }
 

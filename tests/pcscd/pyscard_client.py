@@ -3,8 +3,8 @@
 # pyscard_client.py - a program by Debian's python3-pyscard, which is a module of the distribution's own Python.
 """Usage: pyscard_client.py properties|apdus|transactions|monitor
 
-On the first reader, whose card is an OpenPGP card. "monitor" says "ready" when it looks, then waits until the card has
-gone and come again. Exit status: 0 all was as it must be.
+On the first reader, whose card is an OpenPGP card. "monitor" says "ready" when it has seen the card, then waits until
+that has gone and come again. Exit status: 0 all was as it must be.
 """
 import sys
 import threading
@@ -99,15 +99,14 @@ class Observer(CardObserver):
 
     def update(self, observable, handlers):
         added, removed = handlers
-        if removed:
-            self.went.set()
-        if added and self.went.is_set():
-            self.came.set()
+        (self.came.set() if added else None), (self.went.set() if removed else None)
 
 
 def monitor(reader):
     observer = Observer()
     CardMonitor().addObserver(observer)
+    must(observer.came.wait(EVENT_S), "the card is seen")
+    observer.came.clear(), observer.went.clear()
     print("ready", flush=True)
     must(observer.went.wait(EVENT_S), "it is seen to go")
     must(observer.came.wait(EVENT_S), "it is seen to come again")
