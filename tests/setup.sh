@@ -8,8 +8,9 @@ build_packages=(meson ninja-build gcc libc6-dev pkg-config python3 git ca-certif
     libusb-1.0-0-dev libpcsclite-dev libssl-dev libcmocka-dev)
 bus_packages=(pcscd libccid gnupg scdaemon opensc openssl procps util-linux)
 page_packages=(mandoc appstream)
-check_packages=(clang libclang-rt-14-dev libseccomp-dev systemd tshark udev valgrind
-    pcsc-tools python3-pyscard yubico-piv-tool gpgsm libengine-pkcs11-openssl openssh-client dropbear-bin iproute2)
+client_packages=(pcsc-tools python3-pyscard yubico-piv-tool gpgsm libengine-pkcs11-openssl openssh-client dropbear-bin
+    iproute2)
+check_packages=("${client_packages[@]}" clang libclang-rt-14-dev libseccomp-dev systemd tshark udev valgrind)
 
 say() {
     printf '%s\n' "$*" >&2
@@ -40,6 +41,17 @@ install_packages() {
             die "apt could not install ${missing[*]}"
     fi
     exec {lock}<&-
+}
+
+# add_up LOG: adds what its last line says, "N passed, N failed, N skipped", to passed, failed and skipped. Fails if that
+# is no such line, or if there are failures.
+add_up() {
+    local last p f s
+    last=$(tail -n 1 "$1" 2>/dev/null)
+    [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]] || return 2
+    p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[3]}
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    [ "$f" = 0 ]
 }
 
 # configure DIRECTORY [MESON-OPTION...]
