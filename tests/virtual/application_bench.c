@@ -2,7 +2,6 @@
 /* application_bench.c - one card application in hand: tell it APDUs, look at its answers. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include "application_bench.h"
 #include <cmocka.h>
@@ -16,20 +15,6 @@ void insert(struct bench *bench, const char *name, const char *state)
 void take_out(struct bench *bench)
 {
     bench->is.class->free(bench->is.card);
-}
-
-size_t from_hex(const char *hex, uint8_t *bytes)
-{
-    size_t count = 0;
-    for (; *hex; hex++) {
-        if (*hex == ' ')
-            continue;
-        const char digits[] = { hex[0], hex[1], 0 };
-        assert_in_range(count, 0, HEX_MAX - 1);
-        bytes[count++] = (uint8_t)strtoul(digits, NULL, 16);
-        hex++;
-    }
-    return count;
 }
 
 unsigned finish(struct bench *bench)
@@ -49,14 +34,14 @@ unsigned tell_bytes(struct bench *bench, const uint8_t *apdu, size_t length)
 unsigned tell(struct bench *bench, const char *hex)
 {
     uint8_t apdu[HEX_MAX];
-    return tell_bytes(bench, apdu, from_hex(hex, apdu));
+    return tell_bytes(bench, apdu, parse_hex(hex, apdu, sizeof apdu));
 }
 
 unsigned send(struct bench *bench, const char *header, const void *data, size_t length)
 {
     uint8_t apdu[HEX_MAX];
     assert_in_range(length, 1, sizeof apdu - 9);
-    assert_int_equal(from_hex(header, apdu), 4);
+    assert_int_equal(parse_hex(header, apdu, 4), 4);
     apdu[4] = 0;
     apdu[5] = (uint8_t)(length >> 8);
     apdu[6] = (uint8_t)length;
@@ -75,7 +60,7 @@ void expect(struct bench *bench, const char *hex, unsigned status_word)
 void assert_answer(const struct bench *bench, const char *hex)
 {
     uint8_t bytes[HEX_MAX];
-    const size_t length = from_hex(hex, bytes);
+    const size_t length = parse_hex(hex, bytes, sizeof bytes);
     assert_int_equal(bench->length, length);
     assert_memory_equal(bench->answer, bytes, length);
 }

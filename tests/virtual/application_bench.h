@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "application.h"
+#include "hex.h"
 
 struct bench {
     struct application is;
@@ -12,14 +13,11 @@ struct bench {
     uint8_t answer[APPLICATION_ANSWER_MAX];
 };
 
-/* See application_new(). What fails, here and below, fails the test. */
+/* See application_new(). APDUs are in hexadecimal, see hex.h. What fails fails the test. */
 void insert(struct bench *bench, const char *name, const char *state);
 void take_out(struct bench *bench);
 
-#define HEX_MAX 8192
-
-/* Pairs of hexadecimal digits, with any spaces between the pairs; returns how many, at most HEX_MAX. */
-size_t from_hex(const char *hex, uint8_t *bytes);
+#define HEX_MAX 8192 /* bytes of an APDU */
 
 /* These return the status word, and leave the data of the answer in the bench. */
 unsigned finish(struct bench *bench);

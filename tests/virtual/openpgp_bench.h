@@ -3,6 +3,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "hex.h"
 #include "openpgp.h"
 
 struct answer {
@@ -11,10 +12,7 @@ struct answer {
     uint16_t status_word;
 };
 
-/* Hexadecimal digits with any spaces between; returns how many bytes, at most size. What fails, here and below, fails
- * the test. */
-size_t parse_hex(const char *text, uint8_t *bytes, size_t size);
-
+/* APDUs are in hexadecimal, see hex.h. What fails fails the test. */
 enum openpgp_effort begin(struct openpgp *card, const char *hex);
 struct answer finish(struct openpgp *card);
 struct answer say(struct openpgp *card, const char *hex);

@@ -171,7 +171,7 @@ static void what_was_cut_off_has_not_happened(void **state)
     (void)state;
     logged_in(&hsm);
     expect(&hsm, "00D7CF01 06 54020000 5300", 0x9000);
-    const size_t length = from_hex(PLAIN_INITIALIZE, apdu);
+    const size_t length = parse_hex(PLAIN_INITIALIZE, apdu, sizeof apdu);
     assert_int_equal(hsm.is.class->begin(hsm.is.card, apdu, length), EFFORT_RESET);
     hsm.is.class->reset(hsm.is.card);
     expect(&hsm, SELECT, 0x9000);
@@ -513,7 +513,7 @@ static size_t rsa_template(unsigned bits, uint8_t *body)
              "5F290100 4209 555443413030303031 7F4915" OID_RSA "8203010001 0202%04X"
              "5F2010 44454E4B303130303030313030303031",
              bits);
-    return from_hex(hex, body);
+    return parse_hex(hex, body, sizeof hex / 2);
 }
 
 /* The domain of a curve, as libcrypto has it. */
@@ -526,7 +526,7 @@ static size_t ec_template(const char *name, uint8_t *body)
     const int size = (EC_GROUP_get_degree(group) + 7) / 8;
     BIGNUM *number[3] = { BN_new(), BN_new(), BN_new() };
     EC_GROUP_get_curve(group, number[0], number[1], number[2], NULL);
-    parts.length = from_hex(OID_EC, key);
+    parts.length = parse_hex(OID_EC, key, sizeof key);
     for (uint16_t i = 0; i < 3; i++) {
         BN_bn2binpad(number[i], bytes, size);
         tlv_put(&parts, 0x81 + i, bytes, (size_t)size);
@@ -720,7 +720,7 @@ static void an_rsa_key_signs_in_all_ways(void **state)
     signs(&hsm, key, "80680140", "SHA512", RSA_PKCS1_PSS_PADDING, false);
     signs(&hsm, key, "80680141", "SHA1", RSA_PKCS1_PSS_PADDING, true);
     signs(&hsm, key, "80680143", "SHA256", RSA_PKCS1_PSS_PADDING, true);
-    const size_t length = from_hex("3031300D060960864801650304020105000420", info);
+    const size_t length = parse_hex("3031300D060960864801650304020105000420", info, sizeof info);
     assert_true(EVP_Q_digest(NULL, "SHA256", NULL, "abc", 3, info + length, NULL));
     assert_int_equal(send(&hsm, "80680130", info, sizeof info), 0x9000);
     assert_true(verifies(key, "SHA256", (struct tlv_view){ (const uint8_t *)"abc", 3 },
@@ -824,7 +824,7 @@ static void the_dkek_is_the_sum_of_its_shares(void **state)
     struct bench hsm;
     (void)state;
     with_dkek(&hsm, "smartcard-hsm-3.4");
-    from_hex("0302050407060908010003020504070609080100030205040706090801000302", dkek);
+    parse_hex("0302050407060908010003020504070609080100030205040706090801000302", dkek, sizeof dkek);
     assert_true(EVP_Q_digest(NULL, "SHA256", NULL, dkek, sizeof dkek, hash, NULL));
     memcpy(told + 2, hash, 8);
     assert_int_equal(hsm.length, sizeof told);
@@ -956,7 +956,7 @@ static void a_wrapped_rsa_4096_key_is_built_like_a_real_one(void **state)
     struct bench hsm;
     (void)state;
     with_dkek(&hsm, "smartcard-hsm-3.4");
-    from_hex("0302050407060908010003020504070609080100030205040706090801000302", dkek);
+    parse_hex("0302050407060908010003020504070609080100030205040706090801000302", dkek, sizeof dkek);
     EVP_PKEY *key = generated_rsa(&hsm, 4096);
     expect(&hsm, "80720192 000000", 0x9000);
     assert_int_equal(hsm.length, 1099);
