@@ -9,23 +9,27 @@
 
 #define SYSTEM_BUS "/run/dbus/system_bus_socket"
 
+/* pcscd takes it for a no when it cannot ask. */
+static void tell_of_no_bus(const struct scene *scene, struct report *report)
+{
+    char line[LINE_MAX_TO_TYPE];
+    line_to_type(line, "sudo %s && %s", scene->has_systemd ? "systemctl start dbus" : "service dbus start",
+                 scene->restart_pcscd);
+    tell(report, WRONG, "polkit", line,
+         "pcscd runs but turns everybody away (%s): it asks polkit by D-Bus, and there is no " SYSTEM_BUS,
+         scene->pcsc.why);
+}
+
 /* polkitd, which is not root, reads the rule. A file that sudo makes may be root's alone, if the person's umask is so. */
 static void tell_of_polkit(const struct scene *scene, struct report *report)
 {
     char line[LINE_MAX_TO_TYPE];
     const struct passwd *const person = getpwuid(getuid());
     const char *const name = person ? person->pw_name : "NAME";
-    if (access(SYSTEM_BUS, F_OK) != 0) {
-        line_to_type(line, "sudo %s && %s", scene->has_systemd ? "systemctl start dbus" : "service dbus start",
-                     scene->restart_pcscd);
-        tell(report, WRONG, "polkit", line,
-             "pcscd runs but turns everybody away (%s): it asks polkit by D-Bus, and there is no " SYSTEM_BUS,
-             scene->pcsc.why);
-        return;
-    }
     line_to_type(line,
-                 "echo 'polkit.addRule(function(action, subject) { if (action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 "
-                 "&& subject.user == \"%s\") return polkit.Result.YES; });' | "
+                 "echo 'polkit.addRule(function(action, subject) { if "
+                 "(action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && subject.user == \"%s\") return "
+                 "polkit.Result.YES; });' | "
                  "sudo sh -c 'umask 022 && cat >/etc/polkit-1/rules.d/50-pcscd-%s.rules'",
                  name, name);
     tell(report, WRONG, "polkit", line,
@@ -36,7 +40,9 @@ static void tell_of_polkit(const struct scene *scene, struct report *report)
 static void tell_of_silence(const struct scene *scene, struct report *report)
 {
     const bool is_refused = scene->pcscd > 0 && scene->has_polkit && !scene->pcsc.silent;
-    if (is_refused && (!scene->is_root || access(SYSTEM_BUS, F_OK) != 0)) {
+    if (is_refused && access(SYSTEM_BUS, F_OK) != 0) {
+        tell_of_no_bus(scene, report);
+    } else if (is_refused && !scene->is_root) {
         tell_of_polkit(scene, report);
     } else if (scene->pcscd > 0) {
         tell(report, WRONG, "pcscd", scene->restart_pcscd, "pcscd runs but does not answer: %s", scene->pcsc.why);
