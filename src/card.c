@@ -24,8 +24,9 @@ void card_init(struct card *card, struct exchange *exchange, const struct model 
 static enum err accept_atr(struct card *card, const struct ccid_answer *answer)
 {
     if (answer->status != CCID_OK || !answer->complete || answer->length == 0) {
-        log_error("the card does not answer to power on (reader's code %02x); plug the key in again if this stays",
-                  answer->error);
+        char text[CCID_ERROR_SIZE];
+        log_error("the card does not answer to power on: %s; plug the key in again if this stays",
+                  answer->status == CCID_FAILED ? ccid_error_in_words(answer->error, text) : "its answer is not whole");
         return ERR_CARD;
     }
     if (atr_parse(answer->data, answer->length, &card->atr) != ERR_NONE || !card->atr.t1) {

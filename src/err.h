@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* err.h - the one error enumeration of the driver's core. ifdhandler.c alone maps it to IFD codes. */
 #pragma once
+#include <stdint.h>
 
 enum err {
     ERR_NONE = 0,
@@ -20,3 +21,11 @@ enum err {
     ERR_UNSUPPORTED,
     ERR_NO_MEMORY,
 };
+
+/* What it means for people who read the log, to stand behind a colon. Static. */
+const char *err_in_words(enum err err);
+
+#define CCID_ERROR_SIZE 48
+
+/* bError of a command that has failed, CCID 1.1 table 6.2-2; text has the words if they must be made. */
+const char *ccid_error_in_words(uint8_t error, char text[CCID_ERROR_SIZE]);

@@ -150,7 +150,8 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
 static enum err after_stall(struct exchange *exchange, uint8_t endpoint, struct nuisance *nuisance)
 {
     heard(exchange);
-    log_error("endpoint %02x is stalled, clearing it", endpoint);
+    log_error("the key has stalled when it was to %s a message: clearing that",
+              endpoint == exchange->bulk_in ? "send" : "receive");
     return nuisance->stalls++ < MAX_STALLS ? usb_clear_halt(exchange->port, endpoint) : ERR_IO;
 }
 
@@ -231,12 +232,12 @@ static void out_of_patience(struct exchange *exchange, const struct ccid_expecta
 }
 
 /* A transfer failed for good: what the device has of the command is not known, so its answer may still come. */
-static void broken(struct exchange *exchange, const struct ccid_expectation *expected, bool sent)
+static void broken(struct exchange *exchange, bool sent)
 {
     exchange->owed = false;
     exchange->synchronised = exchange->synchronised && !sent;
     take_back_in(exchange);
-    log_error("USB transfer failed (answer %u)", expected->sequence);
+    log_error("%s", err_in_words(ERR_IO));
 }
 
 /* sent: the device has the command, or a part of it. Returns err. */
@@ -246,7 +247,7 @@ static enum err without_answer(struct exchange *exchange, const struct ccid_expe
     if (err == ERR_TIMEOUT)
         out_of_patience(exchange, expected, sent);
     else if (err == ERR_IO)
-        broken(exchange, expected, sent);
+        broken(exchange, sent);
     return err;
 }
 

@@ -61,7 +61,7 @@ EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
         log_error("%s may not be opened by pcscd. Its udev rules give permission when the key is plugged in: install "
                   "them, run: udevadm control --reload, and plug the key in again", DeviceName);
     else if (err != ERR_NONE)
-        log_error("%s cannot be used (error %d)", DeviceName, (int)err);
+        log_error("%s cannot be used: %s", DeviceName, err_in_words(err));
     return translate(err);
 }
 

@@ -29,7 +29,8 @@ static void drain_into(struct sink *sink, const uint8_t *bytes, size_t length)
 
 static enum err refused(const struct ccid_answer *answer)
 {
-    log_debug("the reader refused the message (code %02x)", answer->error);
+    char text[CCID_ERROR_SIZE];
+    log_debug("the key has refused the message: %s", ccid_error_in_words(answer->error, text));
     return answer->powered ? ERR_PROTOCOL : ERR_CARD_RESET; /* it has lost its power, and all it knew */
 }
 

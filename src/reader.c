@@ -297,8 +297,10 @@ enum err reader_close(unsigned long lun)
 /* Whoever looks for the fault later shall find in the log what led to it. */
 static enum err explain(struct reader *reader, enum err err)
 {
-    if (err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET)
+    if (err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET) {
+        log_error("a command has failed: %s", err_in_words(err));
         trace_tell_last(&reader->trace, usb_now_ms(reader->port));
+    }
     return err;
 }
 

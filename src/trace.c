@@ -73,7 +73,7 @@ void trace_tell_last(struct trace *trace, int64_t now_ms)
 {
     if (trace->count == trace->told)
         return;
-    log_error("a command has failed; the last messages to the key (>) and from it, secrets shown as zero:");
+    log_error("the last messages to the key (>) and from it, secrets shown as zero:");
     const unsigned first = trace->count - trace->told > TRACE_LAST ? trace->count - TRACE_LAST : trace->told;
     if (trace->command.length > 0 && trace->command.number < first)
         tell(&trace->command, now_ms);

@@ -192,7 +192,7 @@ static bool tell_failure(struct story *story, struct event *event, const uint8_t
         snprintf(event->meaning, sizeof event->meaning, "the key is at work and wants more time (%u)", message[8]);
         return true;
     case CCID_FAILED:
-        snprintf(event->meaning, sizeof event->meaning, "failed: %s", error_in_words(message[8], text));
+        snprintf(event->meaning, sizeof event->meaning, "failed: %s", ccid_error_in_words(message[8], text));
         story->powering = false;
         end(story, event);
         return true;

@@ -182,21 +182,3 @@ const char *status_in_words(uint8_t sw1, uint8_t sw2, char text[WORDS_SIZE])
     snprintf(text, WORDS_SIZE, "status word %04X", status);
     return text;
 }
-
-const char *error_in_words(uint8_t error, char text[WORDS_SIZE])
-{
-    static const struct {
-        uint8_t error;
-        const char *words;
-    } ERRORS[] = {
-        { 0xff, "aborted" },        { 0xfe, "the card is mute" },    { 0xfd, "parity error" },
-        { 0xfc, "overrun" },        { 0xfb, "hardware error" },      { 0xf8, "bad ATR" },
-        { 0xf7, "bad ATR checksum" }, { 0xf6, "protocol not supported" }, { 0xf2, "busy" },
-        { 0xe0, "slot busy" },      { 0x00, "not supported" },
-    };
-    for (size_t i = 0; i < sizeof ERRORS / sizeof ERRORS[0]; i++)
-        if (ERRORS[i].error == error)
-            return ERRORS[i].words;
-    snprintf(text, WORDS_SIZE, "error %02X", error);
-    return text;
-}

@@ -9,6 +9,3 @@
 /* Of an APDU of which nothing but the first four bytes must be there. Printable, and without quotation marks. */
 const char *command_in_words(const uint8_t *apdu, size_t length, char text[WORDS_SIZE]);
 const char *status_in_words(uint8_t sw1, uint8_t sw2, char text[WORDS_SIZE]);
-
-/* bError of a failed CCID command, CCID 1.1 table 6.2-2. */
-const char *error_in_words(uint8_t error, char text[WORDS_SIZE]);

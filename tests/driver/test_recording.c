@@ -127,6 +127,7 @@ static void after_a_failure_the_last_messages_are_in_the_log(void **state)
     bench_expect(b, VERIFY_ADMIN, 0x9000);
     assert_null(strstr(said, "the last messages"));
     assert_int_not_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_SUCCESS);
+    assert_non_null(strstr(said, "a command has failed: there was no answer in time"));
     const char *const last = strstr(said, "the last messages");
     assert_non_null(last);
     assert_non_null(strstr(last, "00478000"));
