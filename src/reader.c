@@ -10,6 +10,7 @@
 #include "patience.h"
 #include "place.h"
 #include "presence.h"
+#include "reader_file.h"
 #include "trace.h"
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
@@ -265,9 +266,12 @@ enum err reader_open(unsigned long lun, const char *device_name)
     if (!reader)
         return ERR_NO_MEMORY;
     enum err err = open_key(reader);
+    const uint8_t bus = reader->identity.bus, address = reader->identity.address;
     if (err == ERR_NONE)
         err = enter(reader);
-    if (err != ERR_NONE)
+    if (err == ERR_NONE)
+        reader_file_write(bus, address, lun);
+    else
         free_reader(reader);
     return err;
 }
@@ -288,6 +292,7 @@ enum err reader_close(unsigned long lun)
     while (reader->references > 0)
         pthread_cond_wait(&table_changed, &table_lock);
     pthread_mutex_unlock(&table_lock);
+    reader_file_remove(reader->identity.bus, reader->identity.address);
     free_reader(reader);
     return ERR_NONE;
 }

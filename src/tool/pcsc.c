@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include <winscard.h>
+#include "status.h"
 #include "text.h"
 
 #define PATIENCE_S 10 /* pcscd answers after it has powered all cards, which takes seconds at most */
@@ -79,26 +80,31 @@ void pcsc_ask(struct pcsc *pcsc)
 
 /* ---- whose reader ---- */
 
-/* Whether it is PREFIX and two numbers of two digits. */
-static bool has_name(const struct pcsc_reader *reader, const char *prefix)
+/* The number, if the name is PREFIX and two numbers of two digits, else -1. */
+static long number_of(const struct pcsc_reader *reader, const char *prefix)
 {
     unsigned number, slot;
     int end = 0;
     const size_t length = strlen(prefix);
-    return strncmp(reader->name, prefix, length) == 0 &&
-           sscanf(reader->name + length, " %2x %2x%n", &number, &slot, &end) == 2 && end > 0 &&
-           reader->name[length + (size_t)end] == '\0';
+    const bool is_named = strncmp(reader->name, prefix, length) == 0 &&
+                          sscanf(reader->name + length, " %2x %2x%n", &number, &slot, &end) == 2 && end > 0 &&
+                          reader->name[length + (size_t)end] == '\0';
+    return is_named ? (long)number : -1;
 }
 
-static const struct pcsc_reader *named(const struct pcsc *pcsc, const char *prefix, int *count)
+/* Of several of that name, the one of which the driver says that it is this key's. */
+static const struct pcsc_reader *named(const struct pcsc *pcsc, const char *prefix, const struct key *key, bool *sure)
 {
     const struct pcsc_reader *found = NULL;
-    *count = 0;
-    for (int i = 0; i < pcsc->count; i++)
-        if (has_name(&pcsc->readers[i], prefix)) {
-            found = found ? found : &pcsc->readers[i];
-            (*count)++;
-        }
+    const long told = status_reader_number(RUN_DIRECTORY, key->bus, key->address);
+    int count = 0;
+    for (int i = 0; i < pcsc->count; i++) {
+        const long number = number_of(&pcsc->readers[i], prefix);
+        if (number >= 0 && (!found || number == told))
+            found = &pcsc->readers[i];
+        count += number >= 0;
+    }
+    *sure = count == 1 || (found && number_of(found, prefix) == told);
     return found;
 }
 
@@ -115,10 +121,8 @@ const struct pcsc_reader *pcsc_reader_of(const struct pcsc *pcsc, const struct k
         snprintf(serial, sizeof serial, " (%s)", key->serial);
     const char *const ways[][2] = { { interface, serial }, { "", serial }, { interface, "" }, { "", "" } };
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        int count;
         snprintf(prefix, sizeof prefix, "%s%s%s", key->model->name, ways[i][0], ways[i][1]);
-        const struct pcsc_reader *const reader = named(pcsc, prefix, &count);
-        *sure = count == 1;
+        const struct pcsc_reader *const reader = named(pcsc, prefix, key, sure);
         if (reader)
             return reader;
     }

@@ -29,5 +29,5 @@ struct pcsc {
 void pcsc_ask(struct pcsc *pcsc);
 
 /* The reader of a key: pcscd makes its name of the model's, the interface's and the serial number. *sure tells whether
- * it can only be this one; with two keys alike, and none with a serial number, it may be the other's. NULL: none. */
+ * it can only be this one: of two keys alike, and none with a serial number, that takes the driver's word. NULL: none. */
 const struct pcsc_reader *pcsc_reader_of(const struct pcsc *pcsc, const struct key *key, bool *sure);

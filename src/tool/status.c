@@ -5,13 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "text.h"
 
 #define LONGEST_FILE 1024
 #define GRACE_MS 10000 /* after the driver has given up it needs a moment to say so */
@@ -94,11 +97,15 @@ static bool parse(char *text, struct status *status)
     return found == (1u << FIELD_COUNT) - 1;
 }
 
+static bool is_gone(int64_t pid)
+{
+    return pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+}
+
 /* Its driver is gone, or should have ended it long ago. */
 static bool is_stale(const struct status *status)
 {
-    const bool gone = status->pid == 0 || (kill((pid_t)status->pid, 0) != 0 && errno == ESRCH);
-    return gone || status_now() > status->total_ends + GRACE_MS;
+    return is_gone(status->pid) || status_now() > status->total_ends + GRACE_MS;
 }
 
 static bool read_file(int directory, const char *name, struct status *status)
@@ -144,4 +151,14 @@ int status_read_all(const char *directory, struct status all[STATUS_MAX])
     close(descriptor);
     errno = error;
     return count;
+}
+
+long status_reader_number(const char *directory, unsigned bus, unsigned address)
+{
+    char path[PATH_MAX], text[LONGEST_FILE];
+    long pid = 0, number = -1;
+    snprintf(path, sizeof path, "%s/ifd-nitrokey-%03u-%03u.reader", directory, bus, address);
+    if (text_read_file(path, text, sizeof text) < 0 || sscanf(text, "pid=%ld\nnumber=%ld", &pid, &number) != 2)
+        return -1;
+    return is_gone(pid) ? -1 : number;
 }

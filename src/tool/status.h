@@ -20,5 +20,8 @@ struct status {
  * or -1 with errno when the directory cannot be read. */
 int status_read_all(const char *directory, struct status all[STATUS_MAX]);
 
+/* Which number pcscd gives the reader of the key at this place, as the driver tells; -1: it does not. */
+long status_reader_number(const char *directory, unsigned bus, unsigned address);
+
 /* The clock of the files. */
 int64_t status_now(void);

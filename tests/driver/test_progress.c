@@ -46,7 +46,7 @@ static unsigned files(void)
     unsigned count = 0;
     DIR *const all = opendir(directory);
     for (struct dirent *entry; (entry = readdir(all));)
-        count += entry->d_name[0] != '.';
+        count += entry->d_name[0] != '.' && strcmp(entry->d_name, NAME ".reader") != 0;
     closedir(all);
     return count;
 }
@@ -59,6 +59,13 @@ static struct bench *with_admin(int64_t work_us)
     bench_expect(b, SELECT, 0x9000);
     bench_expect(b, VERIFY_ADMIN, 0x9000);
     return b;
+}
+
+static bool a_file_tells_its_reader(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/" NAME ".reader", directory);
+    return access(path, F_OK) == 0;
 }
 
 static struct look in_the_middle_of_a_generation(struct bench *b, int64_t after_us)
@@ -142,6 +149,24 @@ static void what_a_killed_driver_has_left_is_removed_at_open(void **state)
 }
 
 /* Somebody else who may write there has put links in the way. */
+static void the_number_of_its_reader_can_be_read_while_it_is_open(void **state)
+{
+    (void)state;
+    char path[64], text[64] = "", expected[64];
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    snprintf(path, sizeof path, "%s/" NAME ".reader", directory);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+    fclose(file);
+    snprintf(expected, sizeof expected, "pid=%d\nnumber=%lu\n", getpid(), (unsigned long)LUN >> 16);
+    assert_string_equal(text, expected);
+    bench_stop(b);
+    assert_false(a_file_tells_its_reader());
+    bench_free(b);
+}
+
 static void links_are_not_followed(void **state)
 {
     (void)state;
@@ -195,6 +220,7 @@ int main(void)
         TEST(it_says_nothing_of_other_commands),
         TEST(a_generation_that_fails_leaves_nothing),
         TEST(what_a_killed_driver_has_left_is_removed_at_open),
+        TEST(the_number_of_its_reader_can_be_read_while_it_is_open),
         TEST(links_are_not_followed),
         TEST(a_directory_that_is_not_there_changes_nothing),
     };
