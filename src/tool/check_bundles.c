@@ -25,8 +25,10 @@ static const char *and_restart(const struct scene *scene, const char *first)
 static const char *move_away(const struct scene *scene, const char *bundle)
 {
     static char line[LINE_MAX_TO_TYPE];
-    line_to_type(line, "sudo mv '%s/%s' '%s/%.*s.off'", scene->drivers, bundle, scene->drivers,
-             (int)(strstr(bundle, ".bundle") - bundle), bundle);
+    char from[PATH_MAX + 300], to[PATH_MAX + 300];
+    snprintf(from, sizeof from, "%s/%s", scene->drivers, bundle);
+    snprintf(to, sizeof to, "%s/%.*s.off", scene->drivers, (int)(strstr(bundle, ".bundle") - bundle), bundle);
+    line_to_type(line, "sudo mv %s %s", quoted(from), quoted(to));
     return line;
 }
 
@@ -100,7 +102,7 @@ static bool check_ours(const struct scene *scene, struct report *report)
     if (!read_bundle(scene, OUR_BUNDLE, &plist)) {
         const bool elsewhere = strcmp(scene->drivers, DRIVERS_DIRECTORY) != 0 &&
                                access(DRIVERS_DIRECTORY "/" OUR_BUNDLE "/Contents/Info.plist", R_OK) == 0;
-        line_to_type(line, "sudo ln -s " DRIVERS_DIRECTORY "/" OUR_BUNDLE " %s/ && %s", scene->drivers,
+        line_to_type(line, "sudo ln -s %s %s && %s", quoted(DRIVERS_DIRECTORY "/" OUR_BUNDLE), quoted(scene->drivers),
                  scene->restart_pcscd);
         tell(report, WRONG, "bundle", elsewhere ? line : again,
              "pcscd looks for drivers in %s, and " OUR_BUNDLE " is %s", scene->drivers,

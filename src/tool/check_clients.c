@@ -15,7 +15,7 @@
 struct gnupg {
     char home[PATH_MAX], version[32], scdaemon[PATH_MAX];
     bool disable_ccid, pcsc_shared;
-    char reader_port[128];
+    char reader_port[128], reader_port_in[PATH_MAX + 32]; /* and the file that says so */
 };
 
 /* A path as gpgconf prints it: what is not a plain character is %XX. */
@@ -67,8 +67,10 @@ static void read_options(struct gnupg *gnupg, const char *path)
     for (char *line = strtok_r(text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
         gnupg->disable_ccid = gnupg->disable_ccid || is_option(line, "disable-ccid", &value);
         gnupg->pcsc_shared = gnupg->pcsc_shared || is_option(line, "pcsc-shared", &value);
-        if (is_option(line, "reader-port", &value))
+        if (is_option(line, "reader-port", &value)) {
             snprintf(gnupg->reader_port, sizeof gnupg->reader_port, "%.*s", (int)strcspn(value, "\""), value);
+            snprintf(gnupg->reader_port_in, sizeof gnupg->reader_port_in, "%s", path);
+        }
     }
 }
 
@@ -94,13 +96,11 @@ static bool read_gnupg(struct gnupg *gnupg)
 /* Its directory as a person types it, "~/.gnupg" or within quotation marks. */
 static const char *typed_home(const struct gnupg *gnupg)
 {
-    static char typed[LINE_MAX_TO_TYPE];
     const char *const home = getenv("HOME");
     const size_t length = home ? strlen(home) : 0;
     if (length > 0 && strncmp(gnupg->home, home, length) == 0 && strcmp(gnupg->home + length, "/.gnupg") == 0)
         return "~/.gnupg";
-    line_to_type(typed, "'%s'", gnupg->home);
-    return typed;
+    return quoted(gnupg->home);
 }
 
 /* scdaemon takes a number, or the beginning of a reader's name. */
@@ -112,25 +112,31 @@ static void check_reader_port(const struct scene *scene, const struct gnupg *gnu
         found = found || strncmp(scene->pcsc.readers[i].name, gnupg->reader_port, strlen(gnupg->reader_port)) == 0;
     if (found || !scene->pcsc.answers || scene->pcsc.count == 0)
         return;
-    line_to_type(line, "sed -i /reader-port/d %s/scdaemon.conf && " STOP_SCDAEMON, typed_home(gnupg));
-    tell(report, WRONG, "gnupg", line, "scdaemon.conf names the reader \"%s\", and no reader's name begins so",
-         gnupg->reader_port);
+    line_to_type(line, "%ssed -i -E 's/^[ -]*reader-port/#&/' %s && " STOP_SCDAEMON,
+                 access(gnupg->reader_port_in, W_OK) == 0 ? "" : "sudo ", quoted(gnupg->reader_port_in));
+    tell(report, WRONG, "gnupg", line, "%s names the reader \"%s\", and no reader's name begins so",
+         gnupg->reader_port_in, gnupg->reader_port);
 }
 
 void check_gnupg(const struct scene *scene, struct report *report)
 {
     static struct gnupg gnupg;
     char line[LINE_MAX_TO_TYPE];
+    if (scene->is_root && getenv("SUDO_USER")) {
+        tell(report, UNSEEN, "gnupg", "ifd-nitrokey doctor",
+             "GnuPG has settings for each person: those of %s are seen without sudo", getenv("SUDO_USER"));
+        return;
+    }
     if (!read_gnupg(&gnupg))
         return;
     if (gnupg.scdaemon[0] == '\0') {
-        line_to_type(line, "%s %s", scene->installer, strstr(scene->installer, "apt") ? "scdaemon" : "gnupg2-scdaemon");
-        tell(report, WRONG, "gnupg", line, "GnuPG %s is there without scdaemon, so it cannot use a key", gnupg.version);
+        tell(report, WRONG, "gnupg", scene->install_scdaemon, "GnuPG %s is there without scdaemon, so it cannot use a key", gnupg.version);
         return;
     }
     if (!gnupg.disable_ccid) {
         const char *const home = typed_home(&gnupg);
-        line_to_type(line, "mkdir -p -m 700 %s && echo disable-ccid >>%s/scdaemon.conf && " STOP_SCDAEMON, home, home);
+        line_to_type(line, "mkdir -p -m 700 %s && printf '\\ndisable-ccid\\n' >>%s/scdaemon.conf && " STOP_SCDAEMON, home,
+                     home); /* the last line of the file may have no end */
         tell(report, WRONG, "gnupg", line, "GnuPG %s uses a driver of its own with time limits of its own, past pcscd",
              gnupg.version);
     } else {
@@ -143,15 +149,21 @@ void check_gnupg(const struct scene *scene, struct report *report)
 
 /* ---- OpenSC ---- */
 
+/* Its settings, where OPENSC_CONF or the distribution has put them. */
+static const char *opensc_settings(void)
+{
+    const char *const set = getenv("OPENSC_CONF");
+    return set ? set : access("/etc/opensc.conf", F_OK) == 0 ? "/etc/opensc.conf" : "/etc/opensc/opensc.conf";
+}
+
 void check_opensc(const struct scene *scene, struct report *report)
 {
     char text[8192], path[PATH_MAX], line[LINE_MAX_TO_TYPE];
-    const char *const ask[] = { "opensc-tool", "--list-readers", NULL }, *const set = getenv("OPENSC_CONF");
+    const char *const ask[] = { "opensc-tool", "--list-readers", NULL };
     if (!scene->pcsc.answers || scene->pcsc.count == 0 || !run_find("opensc-tool", path, sizeof path))
         return;
     const bool ran = run(ask, text, sizeof text);
-    line_to_type(line, "sudo sed -i -E '/^[^#]*(ignored_readers|reader_driver)/d' '%s'",
-             set ? set : "/etc/opensc/opensc.conf");
+    line_to_type(line, "sudo sed -i -E 's/^([^#]*)ignored_readers *=[^;]*;/\\1/' %s", quoted(opensc_settings()));
     for (int i = 0; i < scene->key_count; i++) {
         bool sure;
         const struct pcsc_reader *const reader = pcsc_reader_of(&scene->pcsc, &scene->keys[i], &sure);
@@ -163,7 +175,6 @@ void check_opensc(const struct scene *scene, struct report *report)
         else if (strstr(text, reader->name))
             tell(report, FINE, "opensc", NULL, "OpenSC sees %s", reader->name);
         else
-            tell(report, WRONG, "opensc", line, "OpenSC does not see %s: its settings leave the reader out",
-                 reader->name);
+            tell(report, WRONG, "opensc", line, "OpenSC does not see %s: its settings leave the reader out (ignored_readers)", reader->name);
     }
 }

@@ -66,16 +66,13 @@ static void check_units(const struct scene *scene, struct report *report)
              "pcscd.socket is %s: pcscd is not started when somebody needs it",
              strncmp(socket, "masked", 6) == 0 ? "masked" : "off");
     else if (on)
-        tell(report, FINE, "socket", NULL, "systemd starts pcscd when somebody needs it");
+        tell(report, FINE, "socket", NULL, "systemd starts pcscd again after the next start of the computer");
 }
 
 void check_pcscd(const struct scene *scene, struct report *report)
 {
-    char line[LINE_MAX_TO_TYPE];
-    const bool pacman = strstr(scene->installer, "pacman") != NULL, rpm = strstr(scene->installer, "dnf") != NULL;
     if (scene->pcscd_path[0] == '\0' && scene->pcscd == 0 && !scene->pcsc.answers) {
-        line_to_type(line, "%s %s", scene->installer, pacman ? "pcsclite ccid" : rpm ? "pcsc-lite" : "pcscd");
-        tell(report, WRONG, "pcscd", line, "pcscd is not installed");
+        tell(report, WRONG, "pcscd", scene->install_pcscd, "pcscd is not installed");
         return;
     }
     if (scene->pcsc.answers)

@@ -50,7 +50,7 @@ static bool tell_of_holders(const struct key *key, struct report *report)
 static void check_missing(const struct scene *scene, const struct key *key, const struct pcsc_reader *reader,
                           struct report *report)
 {
-    const char *const log = scene->has_systemd ? "journalctl -u pcscd -n 50" : "sudo grep pcscd /var/log/syslog";
+    const char *const log = scene->has_systemd ? "sudo journalctl -u pcscd -n 50" : "sudo grep pcscd /var/log/syslog";
     const bool is_held = tell_of_holders(key, report);
     if (reader && !is_held)
         tell(report, WRONG, "reader", log, "%s is there without a card. pcscd's log says why:", reader->name);
@@ -70,7 +70,7 @@ static void check_driver(const struct scene *scene, const struct pcsc_reader *re
     else
         tell(report, FINE, "reader", NULL, "%s has a card", reader->name);
     if (ours < 0)
-        tell(report, UNSEEN, "driver", NULL, "which of its drivers pcscd uses");
+        tell(report, UNSEEN, "driver", "sudo ifd-nitrokey list", "which of its drivers pcscd uses only root can see");
 }
 
 void check_readers(const struct scene *scene, struct report *report)

@@ -114,7 +114,7 @@ void check_rules(const struct scene *scene, struct report *report)
     const bool found = find_rules(taken, hidden);
     const char *const text = found ? read_rules(taken) : NULL;
     if (find_late(late, &directory)) {
-        line_to_type(first, "sudo mv %s %s/" RULES_FILE, late, directory);
+        line_to_type(first, "sudo mv %s %s/" RULES_FILE, quoted(late), directory);
         tell(report, WRONG, "rules", and_apply(first, scene),
              "%s comes too late: its number must be below %d, where the person "
              "at the seat gets access",
@@ -122,7 +122,7 @@ void check_rules(const struct scene *scene, struct report *report)
     } else if (!found) {
         tell(report, WRONG, "rules", and_apply(install_again(scene), scene), "udev has no " RULES_FILE);
     } else if (hidden[0]) {
-        line_to_type(first, "sudo rm %s", taken);
+        line_to_type(first, "sudo mv %s %s.off", taken, taken); /* it may be somebody's work */
         tell(report, WRONG, "rules", and_apply(first, scene), "%s hides %s, and says something else", taken, hidden);
     } else if (!strstr(text, "ID_SMARTCARD_READER")) {
         tell(report, WRONG, "rules", and_apply(install_again(scene), scene), "%s does not say what it should", taken);

@@ -27,7 +27,7 @@ static void (*const CHECKS[])(const struct scene *, struct report *) = {
 
 struct report {
     bool json, utf8;
-    int told, wrong, unseen;
+    int told, wrong;
 };
 
 int told_wrong(const struct report *report)
@@ -73,7 +73,6 @@ void tell(struct report *report, enum verdict verdict, const char *check, const 
         tell_people(report, verdict, type, says);
     report->told++;
     report->wrong += verdict == WRONG;
-    report->unseen += verdict == UNSEEN;
 }
 
 void line_to_type(char line[LINE_MAX_TO_TYPE], const char *format, ...)
@@ -86,14 +85,29 @@ void line_to_type(char line[LINE_MAX_TO_TYPE], const char *format, ...)
         line[0] = '\0';
 }
 
-static void sum_up(const struct report *report, bool is_root)
+const char *quoted(const char *name)
+{
+    static char texts[4][LINE_MAX_TO_TYPE];
+    static unsigned next;
+    char *const text = texts[next++ % 4];
+    size_t length = 0;
+    text[length++] = '\'';
+    for (; *name && length + 6 < LINE_MAX_TO_TYPE; name++)
+        if (*name == '\'')
+            length += (size_t)sprintf(text + length, "'\\''");
+        else
+            text[length++] = *name;
+    text[length++] = '\'';
+    text[*name ? 0 : length] = '\0';
+    return text;
+}
+
+static void sum_up(const struct report *report)
 {
     if (report->json) {
         puts(report->told > 0 ? "]" : "[]");
         return;
     }
-    if (report->unseen > 0 && !is_root)
-        puts("\nWhat is marked ? cannot be seen without root: sudo ifd-nitrokey doctor");
     if (report->wrong > 0)
         printf("\n%d thing%s wrong. Begin with the first, then run ifd-nitrokey doctor again.\n", report->wrong,
                report->wrong == 1 ? " is" : "s are");
@@ -121,6 +135,6 @@ int doctor(int argc, char *argv[])
     scene_look(&scene);
     for (size_t i = 0; i < sizeof CHECKS / sizeof CHECKS[0]; i++)
         CHECKS[i](&scene, &report);
-    sum_up(&report, scene.is_root);
+    sum_up(&report);
     return report.wrong > 0;
 }

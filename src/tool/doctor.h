@@ -27,8 +27,8 @@ struct scene {
     gid_t pcscd_groups[GROUPS_MAX];
     int pcscd_group_count;
     bool has_systemd;
-    const char *restart_pcscd, *start_pcscd, *install_again; /* lines to type */
-    const char *installer;        /* "sudo apt install" */
+    const char *restart_pcscd, *start_pcscd, *install_again;  /* lines to type */
+    const char *install_pcscd, *install_scdaemon; /* NULL: the distribution's way is not known */
     bool is_root;
 };
 
@@ -39,6 +39,10 @@ bool scene_pcscd_may(const struct scene *scene, const char *path);
 
 /* Makes a line to type. One that does not fit becomes "", since half a command may do harm. */
 void line_to_type(char line[LINE_MAX_TO_TYPE], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A name as a shell takes it for one word: within quotation marks. Good until the fourth call after this one; "" if it is
+ * too long. */
+const char *quoted(const char *name);
 
 enum verdict { FINE, WRONG, UNSEEN };
 

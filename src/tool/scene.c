@@ -87,12 +87,13 @@ static const char *start_by_systemd(void)
 }
 
 static const struct {
-    const char *program, *install, *again;
+    const char *program, *pcscd, *scdaemon, *again;
 } PACKAGERS[] = {
-    { "apt-get", "sudo apt install", "sudo apt install --reinstall ifd-nitrokey" },
-    { "dnf", "sudo dnf install", "sudo dnf reinstall ifd-nitrokey" },
-    { "pacman", "sudo pacman -S", "sudo pacman -S ifd-nitrokey" },
-    { "zypper", "sudo zypper install", "sudo zypper install --force ifd-nitrokey" },
+    { "apt-get", "sudo apt install pcscd", "sudo apt install scdaemon", "sudo apt install --reinstall ifd-nitrokey" },
+    { "dnf", "sudo dnf install pcsc-lite", "sudo dnf install gnupg2-scdaemon", "sudo dnf reinstall ifd-nitrokey" },
+    { "pacman", "sudo pacman -S pcsclite", "sudo pacman -S gnupg", "sudo pacman -S ifd-nitrokey" },
+    { "zypper", "sudo zypper install pcsc-lite", "sudo zypper install gpg2",
+      "sudo zypper install --force ifd-nitrokey" },
 };
 
 static void look_for_lines(struct scene *scene)
@@ -103,12 +104,12 @@ static void look_for_lines(struct scene *scene)
     scene->has_systemd = access("/run/systemd/system", F_OK) == 0;
     scene->restart_pcscd = scene->has_systemd ? "sudo systemctl restart pcscd" : "sudo service pcscd restart";
     scene->start_pcscd = scene->has_systemd ? start_by_systemd() : "sudo service pcscd start";
-    scene->installer = "install the package";
     scene->install_again = "sudo meson install -C build"; /* where it was built, as README says */
     for (size_t i = sizeof PACKAGERS / sizeof PACKAGERS[0]; i-- > 0;)
         if (run_find(PACKAGERS[i].program, path, sizeof path)) {
-            scene->installer = PACKAGERS[i].install;
-            scene->install_again = is_packaged ? PACKAGERS[i].again : scene->install_again;
+            scene->install_pcscd = PACKAGERS[i].pcscd;
+            scene->install_scdaemon = PACKAGERS[i].scdaemon;
+            scene->install_again = is_packaged ? PACKAGERS[i].again : "sudo meson install -C build";
         }
 }
 

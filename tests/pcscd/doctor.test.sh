@@ -113,7 +113,7 @@ nobody() {
 says_what_it_cannot_see() {
     local found
     found=$(nobody "$work/bin/doctor" doctor)
-    [[ $found == *"? which of its drivers pcscd uses"*"What is marked ? cannot be seen"* ]] || { echo "$found" && return 1; }
+    [[ $found == *"? which of its drivers pcscd uses only root can see"*"sudo ifd-nitrokey list"* ]] || { echo "$found" && return 1; }
 }
 
 # ---- the story ----
