@@ -16,7 +16,7 @@ private_machine() {
     stand_in sudo <<<'exec "$@"'
     stand_in service <<END
 pid=\$(cat /run/pcscd/pcscd.pid 2>/dev/null)
-[ "\$2" = start ] || { kill "\$pid" && while kill -0 "\$pid" 2>/dev/null; do sleep 0.05; done; }
+[ "\$2" = start ] || { kill "\$pid" && kill -CONT "\$pid" && while kill -0 "\$pid" 2>/dev/null; do sleep 0.05; done; }
 [ "\$2" != stop ] || exit 0
 LD_PRELOAD=$usbfs_shim USBFS_SHIM_LOG=$work/shim.log pcscd --foreground --debug --apdu >>$work/pcscd.log 2>&1 &
 until $pcsc_list >/dev/null 2>&1; do sleep 0.05; done

@@ -56,6 +56,48 @@ plist_is_damaged() {
     sed -i '/0x20A0/d' "$drivers/ifd-nitrokey.bundle/Contents/Info.plist" && service pcscd restart
 }
 
+library_is_missing() {
+    rm "$drivers"/ifd-nitrokey.bundle/Contents/Linux/* && service pcscd restart
+}
+
+# All three lists lose the entry of the key.
+plist_does_not_name_the_key() {
+    python3 - "$drivers/ifd-nitrokey.bundle/Contents/Info.plist" <<'END' && service pcscd restart
+import re, sys
+text = open(sys.argv[1]).read()
+lists = [re.search(rf"<key>{name}</key>\s*<array>(.*?)</array>", text, re.S).group(1)
+         for name in ("ifdVendorID", "ifdProductID", "ifdFriendlyName")]
+at = [product.lower() for product in re.findall("<string>(.*?)</string>", lists[1])].index("0x4108")
+for one in lists:
+    entries = re.findall(r"\s*<string>.*?</string>", one)
+    text = text.replace(one, "".join(entries[:at] + entries[at + 1:]) + "\n")
+open(sys.argv[1], "w").write(text)
+END
+}
+
+# The files in it are as old as before.
+bundle_comes_back() {
+    mv "$drivers/ifd-nitrokey.bundle" "$drivers/away" && service pcscd restart &&
+        mv "$drivers/away" "$drivers/ifd-nitrokey.bundle"
+}
+
+pcscd_is_frozen() {
+    kill -STOP "$(</run/pcscd/pcscd.pid)"
+}
+
+pcscd_starts_without_the_node() {
+    pcscd_stops && node_is_missing && service pcscd start && mv "$work/node" "$node"
+}
+
+# What its file says now it has read too late.
+gpg_heeds_the_setting_too_late() {
+    gpg_takes_the_key && echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
+}
+
+last_line_has_no_end() {
+    printf pcsc-shared >"$GNUPGHOME/scdaemon.conf" && gpgconf --kill scdaemon
+}
+
 gpg_has_its_own_driver() {
     sed -i /disable-ccid/d "$GNUPGHOME/scdaemon.conf" && gpgconf --kill scdaemon
 }
@@ -146,6 +188,13 @@ other_driver_names_the_key bundle which driver gets the key is chance
 driver_is_installed_late stale before the driver was installed
 bundle_is_missing bundle is not there
 plist_is_damaged bundle has been damaged
+library_is_missing bundle /libifd-nitrokey.so is missing
+plist_does_not_name_the_key bundle does not name 20a0:4108
+bundle_comes_back driver but by another driver
+pcscd_is_frozen pcscd runs but does not answer
+pcscd_starts_without_the_node reader no reader for 1-1, although nothing else is wrong
+gpg_heeds_the_setting_too_late holder own driver in scdaemon
+last_line_has_no_end gnupg uses a driver of its own
 program_holds_it holder python3 .process [0-9]*. has /dev/bus/usb
 gpg_has_its_own_driver gnupg uses a driver of its own
 gpg_takes_the_key gnupg uses a driver of its own
