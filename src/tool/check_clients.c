@@ -130,13 +130,14 @@ void check_gnupg(const struct scene *scene, struct report *report)
     if (!read_gnupg(&gnupg))
         return;
     if (gnupg.scdaemon[0] == '\0') {
-        tell(report, WRONG, "gnupg", scene->install_scdaemon, "GnuPG %s is there without scdaemon, so it cannot use a key", gnupg.version);
+        tell(report, WRONG, "gnupg", scene->install_scdaemon,
+             "GnuPG %s is there without scdaemon, so it cannot use a key", gnupg.version);
         return;
     }
     if (!gnupg.disable_ccid) {
         const char *const home = typed_home(&gnupg);
-        line_to_type(line, "mkdir -p -m 700 %s && printf '\\ndisable-ccid\\n' >>%s/scdaemon.conf && " STOP_SCDAEMON, home,
-                     home); /* the last line of the file may have no end */
+        line_to_type(line, "mkdir -p -m 700 %s && printf '\\ndisable-ccid\\n' >>%s/scdaemon.conf && " STOP_SCDAEMON,
+                     home, home); /* the last line of the file may have no end */
         tell(report, WRONG, "gnupg", line, "GnuPG %s uses a driver of its own with time limits of its own, past pcscd",
              gnupg.version);
     } else {
@@ -175,6 +176,7 @@ void check_opensc(const struct scene *scene, struct report *report)
         else if (strstr(text, reader->name))
             tell(report, FINE, "opensc", NULL, "OpenSC sees %s", reader->name);
         else
-            tell(report, WRONG, "opensc", line, "OpenSC does not see %s: its settings leave the reader out (ignored_readers)", reader->name);
+            tell(report, WRONG, "opensc", line,
+                 "OpenSC does not see %s: its settings leave the reader out (ignored_readers)", reader->name);
     }
 }

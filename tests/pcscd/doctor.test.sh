@@ -155,7 +155,10 @@ nobody() {
 says_what_it_cannot_see() {
     local found
     found=$(nobody "$work/bin/doctor" doctor)
-    [[ $found == *"? which of its drivers pcscd uses only root can see"*"sudo ifd-nitrokey list"* ]] || { echo "$found" && return 1; }
+    [[ $found == *"? which of its drivers pcscd uses only root can see"*"sudo ifd-nitrokey list"* ]] || {
+        echo "$found"
+        return 1
+    }
 }
 
 # ---- the story ----

@@ -159,7 +159,8 @@ check "all have cards" wait_until 10 cards_present 3
 check "each key's reader is its own again" readers_are_theirs 1-3 1-2
 check "with several keys describe asks which one" not "$tool" describe
 check "and describes that one" "$tool" describe 1-3
-check "no APDU but for that was sent" equal "$(cat "$work"/*/apdus | grep -vcE "reset|00C0000000|$select")" 0 # the driver asks whether it listens
+# By 00C0000000 the driver asks whether the key listens.
+check "no APDU but for that was sent" equal "$(cat "$work"/*/apdus | grep -vcE "reset|00C0000000|$select")" 0
 check "they are taken out" take_out key three four
 kinds=$("$virtual_nitrokey" --list) described=0
 for n in {0..9}; do
