@@ -8,7 +8,8 @@
 enum { INS_SELECT = 0xa4, INS_GET_RESPONSE = 0xc0, INS_GET_DATA = 0xca, SELECT_BY_NAME = 0x04 };
 enum { AID_AT = 5 }; /* in a SELECT with a short length field */
 enum { PROLOGUE = 3, PCB_MORE = 0x20, PCB_RESYNCH = 0xc0 }; /* ISO 7816-3 §11.3 */
-enum { CHAIN_WHOLE, CHAIN_BEGINS, CHAIN_ENDS, CHAIN_GOES_ON, CHAIN_SEND_ME_MORE = 0x10 }; /* CCID 1.1 §6.1.4 */
+/* CCID 1.1 §6.1.4 */
+enum { CHAIN_WHOLE = 0, CHAIN_BEGINS = 1, CHAIN_ENDS = 2, CHAIN_GOES_ON = 3, CHAIN_SEND_ME_MORE = 0x10 };
 
 /* ---- the picture of one message ---- */
 

@@ -18,7 +18,8 @@ static enum err ask(struct usb_port *port, size_t packet_size, uint8_t sequence,
     const struct ccid_command command = { .type = type };
     const struct ccid_expectation expected = { ccid_answer_type(type), SLOT, sequence };
     const int64_t deadline = usb_now_ms(port) + PATIENCE_MS;
-    enum err error = usb_post_out(port, message, ccid_write(message, sizeof message, SLOT, sequence, &command));
+    const size_t length = ccid_write(message, sizeof message, SLOT, sequence, &command);
+    enum err error = usb_post_out(port, message, length);
     while (error == ERR_NONE) {
         error = usb_post_in(port, buffer, 1024 - 1024 % packet_size);
         const struct usb_news news = error == ERR_NONE ? usb_wait(port, deadline) : (struct usb_news){ USB_FAILED, 0 };

@@ -79,9 +79,12 @@ static unsigned read_line(char *line, struct status *status)
         if (strcmp(FIELDS[i].key, line) != 0)
             continue;
         char *const field = (char *)status + FIELDS[i].offset;
+        int64_t number;
         if (FIELDS[i].text > 0)
             copy_text(field, FIELDS[i].text, value);
-        else if (!read_number(value, (int64_t *)(void *)field))
+        else if (read_number(value, &number))
+            memcpy(field, &number, sizeof number);
+        else
             return 0;
         return 1u << i;
     }

@@ -163,8 +163,8 @@ static const char *message_name(uint8_t type)
     case CCID_ABORT: return "Abort";
     case CCID_DATA_BLOCK: return "DataBlock";
     case CCID_SLOT_STATUS: return "SlotStatus";
+    default: return "another message";
     }
-    return "another message";
 }
 
 static void power_on(struct story *story, struct event *event)
@@ -196,8 +196,9 @@ static bool tell_failure(struct story *story, struct event *event, const uint8_t
         story->powering = false;
         end(story, event);
         return true;
+    default:
+        return false;
     }
-    return false;
 }
 
 static void tell_message(struct story *story, struct event *event, const uint8_t *message, size_t length)

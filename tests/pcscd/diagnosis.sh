@@ -10,6 +10,9 @@ stand_in() {
     mkdir -p "$work/bin" && { echo '#!/bin/bash' && cat; } >"$work/bin/$1" && chmod +x "$work/bin/$1"
 }
 
+# Where udev has its rules; from Debian 13 on pkg-config knows only if systemd-dev is there.
+rules=$(pkg-config --variable=udevdir udev 2>/dev/null || echo /usr/lib/udev)/rules.d
+
 # What "meson install" writes to, empty; and pcscd as a service of this machine.
 private_machine() {
     local directory
@@ -21,7 +24,7 @@ pid=\$(cat /run/pcscd/pcscd.pid 2>/dev/null)
 LD_PRELOAD=$usbfs_shim USBFS_SHIM_LOG=$work/shim.log pcscd --foreground --debug --apdu >>$work/pcscd.log 2>&1 &
 until $pcsc_list >/dev/null 2>&1; do sleep 0.05; done
 END
-    for directory in /usr/local "$(pkg-config --variable=udevdir udev)/rules.d" /etc/udev/rules.d; do
+    for directory in /usr/local "$rules" /etc/udev/rules.d; do
         mkdir -p "$directory" && mount -t tmpfs -o mode=755 tmpfs "$directory" || return
     done
 }

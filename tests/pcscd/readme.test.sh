@@ -145,7 +145,6 @@ trace_tells() {
 # ---- the story ----
 
 private_machine
-rules=$(pkg-config --variable=udevdir udev)/rules.d
 : >"$work/covered"
 check "the sources are copied" copy_sources "$work/sources"
 cd "$work/sources" || exit

@@ -69,6 +69,8 @@ static struct virtual_slot *nodes[NODES_MAX]; /* by file descriptor */
 
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
+int __wrap___open_2(const char *path, int flags);   /* what glibc's _FORTIFY_SOURCE makes of them */
+int __wrap___open64_2(const char *path, int flags); /* where no mode is given; for clang from glibc 2.39 on */
 int __real_open64(const char *path, int flags, ...);
 
 static int open_node(struct virtual_slot *slot)
@@ -113,6 +115,16 @@ int __wrap_open(const char *path, int flags, ...)
     const mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
     return __wrap_open64(path, flags, mode);
+}
+
+int __wrap___open_2(const char *path, int flags)
+{
+    return __wrap_open64(path, flags);
+}
+
+int __wrap___open64_2(const char *path, int flags)
+{
+    return __wrap_open64(path, flags);
 }
 
 /* ---- devices ---- */

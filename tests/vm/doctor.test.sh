@@ -4,7 +4,6 @@
 # It needs systemd, for the units of pcscd.
 . "$(dirname "$0")/lib.sh"
 . "$here/../pcscd/diagnosis.sh"
-rules=$(pkg-config --variable=udevdir udev)/rules.d
 
 # Debian's units, but started without all else that a computer starts, and with a log that the scenario can read.
 prepare_machine() {
