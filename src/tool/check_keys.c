@@ -6,65 +6,41 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include "doctor.h"
 #include "rules.h"
 #include "text.h"
 
 /* ---- is there one ---- */
 
-static const struct {
-    const char *maker, *name, *type;
-} MACHINES[] = {
-    { "innotek", "VirtualBox", "VBoxManage list usbhost; VBoxManage controlvm NAME-OF-THE-MACHINE usbattach UUID" },
-    { "QEMU", "QEMU",
-      "virsh qemu-monitor-command NAME-OF-THE-MACHINE --hmp device_add usb-host,hostbus=BUS,hostaddr=ADDRESS" },
-    { "VMware", "VMware", "vmrun connectNamedDevice MACHINE.vmx Nitrokey" },
-    { "Microsoft", "Hyper-V", NULL },
-    { "Xen", "Xen", "xl usbdev-attach NAME-OF-THE-MACHINE hostbus=BUS hostaddr=ADDRESS" },
-};
-
-/* Which virtual machine this is, "" if that is not known, NULL if none; and the line, for the host, that passes the key
- * through. */
-static const char *virtual_machine(const char **type)
-{
-    char maker[64], info[8192];
-    struct utsname kernel;
-    *type = NULL;
-    if (uname(&kernel) == 0 && strstr(kernel.release, "microsoft")) {
-        *type = "usbipd list; usbipd bind --busid BUSID; usbipd attach --wsl --busid BUSID";
-        return "WSL";
-    }
-    (void)text_read_line("/sys/class/dmi/id/sys_vendor", maker, sizeof maker);
-    for (size_t i = 0; i < sizeof MACHINES / sizeof MACHINES[0]; i++)
-        if (strncmp(maker, MACHINES[i].maker, strlen(MACHINES[i].maker)) == 0) {
-            *type = MACHINES[i].type;
-            return MACHINES[i].name;
-        }
-    const bool hypervisor = text_read_file("/proc/cpuinfo", info, sizeof info) > 0 && strstr(info, " hypervisor");
-    return hypervisor ? "" : NULL;
-}
-
 static void tell_of_absence(const struct scene *scene, struct report *report)
 {
-    const char *type;
-    const char *const machine = virtual_machine(&type);
     if (!scene->has_usb)
         tell(report, WRONG, "key", NULL,
              "the kernel shows no USB devices (/sys/bus/usb): this may be a container without them");
     else
         tell(report, WRONG, "key", "ifd-nitrokey list", "no Nitrokey with a smart card interface is plugged in: "
              "plug it in, try another socket, or one without a hub");
-    if (machine)
-        tell(report, UNSEEN, "virtual-machine", type,
-             "this is a virtual machine%s%s: the computer it runs on must pass the key "
-             "through to it%s",
-             machine[0] ? " of " : "", machine, type ? ", there:" : "");
+}
+
+/* It is there, but the kernel could not set its configuration, so that it has no interfaces: in a virtual machine,
+ * because a program outside has claimed them. */
+static bool tell_of_unconfigured(const struct key *key, const char *name, struct report *report)
+{
+    char value[8], line[LINE_MAX_TO_TYPE];
+    if (key_attribute(key, "bConfigurationValue", value, sizeof value))
+        return false;
+    line_to_type(line, "echo 1 | sudo tee /sys/bus/usb/devices/%s/bConfigurationValue", key->port);
+    tell(report, WRONG, "key", line,
+         "%s at %s is there but is not configured, as when the computer that this virtual machine runs on still uses "
+         "it itself. End that, there, as by \"" STOP_PCSCD "\"; then, here:",
+         name, key->port);
+    return true;
 }
 
 void check_keys(const struct scene *scene, struct report *report)
 {
     char name[KEY_NAME_SIZE];
+    bool is_unconfigured = false;
     for (int i = 0; i < scene->key_count; i++) {
         key_name(&scene->keys[i], name);
         tell(report, FINE, "key", NULL, "%s (%04x:%04x) is plugged in at %s", name, scene->keys[i].vendor_id,
@@ -73,7 +49,9 @@ void check_keys(const struct scene *scene, struct report *report)
     for (int i = 0; i < scene->other_count; i++) {
         const struct key *const key = &scene->other[i];
         key_name(key, name);
-        if (key->ccid_interface >= 0)
+        if (tell_of_unconfigured(key, name, report))
+            is_unconfigured = true;
+        else if (key->ccid_interface >= 0)
             tell(report, UNSEEN, "key", "ifd-nitrokey describe",
                  "%s (%04x:%04x) at %s is new to this driver: this makes a file "
                  "of it to be sent in",
@@ -83,7 +61,7 @@ void check_keys(const struct scene *scene, struct report *report)
                  key->product_id, key->port,
                  key->model ? " now: its firmware is being updated" : ", so it is not for this driver");
     }
-    if (scene->key_count == 0)
+    if (scene->key_count == 0 && !is_unconfigured)
         tell_of_absence(scene, report);
 }
 

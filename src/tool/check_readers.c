@@ -11,6 +11,20 @@ static bool starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
+/* libvirt starts QEMU with the machine's name. */
+static void tell_of_machine(const struct key *key, const struct process *holder, struct report *report)
+{
+    char name[64], line[LINE_MAX_TO_TYPE] = "";
+    if (process_guest(holder->pid, name, sizeof name))
+        line_to_type(line,
+                     "echo \"<hostdev mode='subsystem' type='usb'><source><address bus='%u' device='%u'/></source>"
+                     "</hostdev>\" | sudo virsh detach-device %s /dev/stdin",
+                     key->bus, key->address, name);
+    tell(report, WRONG, "holder", line, "the virtual machine of %s (process %d) has %s: take the key out of it%s",
+         holder->name, (int)holder->pid, key->node,
+         line[0] ? "" : ", in its menu of USB devices, or by device_del in QEMU's monitor");
+}
+
 static void tell_of_holder(const struct key *key, const struct process *holder, struct report *report)
 {
     char line[LINE_MAX_TO_TYPE];
@@ -20,10 +34,7 @@ static void tell_of_holder(const struct key *key, const struct process *holder, 
              (int)holder->pid, key->node);
     else if (starts_with(holder->name, "qemu") || starts_with(holder->name, "VirtualBox") ||
              starts_with(holder->name, "vmware"))
-        tell(report, WRONG, "holder", NULL,
-             "the virtual machine of %s (process %d) has %s: take the key out of it, in its "
-             "menu of USB devices",
-             holder->name, (int)holder->pid, key->node);
+        tell_of_machine(key, holder, report);
     else
         tell(report, WRONG, "holder", line, "%s (process %d) has %s: end it, or:", holder->name, (int)holder->pid,
              key->node);

@@ -21,8 +21,8 @@ static const char USAGE[] = "Usage: ifd-nitrokey doctor [--json]\n"
 
 /* In the order in which one thing needs another. */
 static void (*const CHECKS[])(const struct scene *, struct report *) = {
-    check_keys,    check_pcscd, check_bundles, check_rules,  check_nodes,
-    check_suspend, check_gnupg, check_readers, check_opensc,
+    check_keys,  check_machine, check_pcscd, check_bundles, check_rules,
+    check_nodes, check_suspend, check_gnupg, check_readers, check_opensc,
 };
 
 struct report {

@@ -10,6 +10,7 @@
 
 #define LINE_MAX_TO_TYPE 1500
 #define GROUPS_MAX 64
+#define STOP_PCSCD "sudo systemctl stop pcscd.socket pcscd.service"
 
 /* The machine, looked at once. */
 struct scene {
@@ -57,6 +58,7 @@ int told_wrong(const struct report *report);
 
 /* The checks; each looks at one matter and tells at least one thing about it, or nothing where it does not apply. */
 void check_keys(const struct scene *scene, struct report *report);
+void check_machine(const struct scene *scene, struct report *report);
 void check_pcscd(const struct scene *scene, struct report *report);
 void check_bundles(const struct scene *scene, struct report *report);
 void check_rules(const struct scene *scene, struct report *report);

@@ -91,3 +91,24 @@ int process_has_loaded(pid_t pid, const char *bundle)
     fclose(maps);
     return found;
 }
+
+/* QEMU's argument is "guest=NAME,debug-threads=on". Any process may call itself so, and the name becomes part of a line
+ * to type: nothing passes that means something to a shell or seems an option. */
+bool process_guest(pid_t pid, char *name, size_t size)
+{
+    static const char start[] = "guest=", plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    char path[64], arguments[4096];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    const long length = text_read_file(path, arguments, sizeof arguments);
+    for (const char *at = arguments; length > 0 && at < arguments + length; at += strlen(at) + 1) {
+        const char *const guest = at + sizeof start - 1;
+        if (strncmp(at, start, sizeof start - 1) != 0)
+            continue;
+        const size_t end = strspn(guest, plain);
+        if (end == 0 || end >= size || guest[0] == '-' || (guest[end] && guest[end] != ','))
+            return false;
+        snprintf(name, size, "%.*s", (int)end, guest);
+        return true;
+    }
+    return false;
+}
