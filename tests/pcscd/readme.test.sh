@@ -54,7 +54,7 @@ installs() {
 
 is_installed() {
     test -e "$drivers/ifd-nitrokey.bundle/Contents/Info.plist" -a -e "$rules/70-ifd-nitrokey.rules" \
-        -a -x /usr/local/bin/ifd-nitrokey -a -e /usr/local/share/metainfo/com.nitrokey.ifd_nitrokey.metainfo.xml \
+        -a -x /usr/local/bin/ifd-nitrokey -a -e /usr/local/share/metainfo/io.github.ifd_nitrokey.ifd_nitrokey.metainfo.xml \
         -a -e /usr/local/share/man/man8/ifd-nitrokey.8 -a -e /usr/local/share/bash-completion/completions/ifd-nitrokey
 }
 
@@ -87,7 +87,7 @@ verbs_are_completed() {
 }
 
 metainfo_names_all_models() {
-    local metainfo=/usr/local/share/metainfo/com.nitrokey.ifd_nitrokey.metainfo.xml
+    local metainfo=/usr/local/share/metainfo/io.github.ifd_nitrokey.ifd_nitrokey.metainfo.xml
     appstreamcli validate --no-net "$metainfo" && equal "$(grep -c modalias "$metainfo")" \
         "$(grep -hE '^(vendor|product)_id' "$top"/readers/*.toml | cut -c 1-19 | paste - - | sort -u | wc -l)"
 }
@@ -116,6 +116,34 @@ for_a_package() {
         grep -q 'GROUP="pcscd"' package/70-ifd-nitrokey.rules
 }
 
+# ---- somebody else's project ----
+
+shown() {
+    "$top/tests/checks/shown.py" "$top/tests/README.md" "$1"
+}
+
+# The commands of the workflow, a line each; Debian's Python knows YAML.
+workflow_commands() {
+    shown nitrokey.yml | /usr/bin/python3 -c 'import sys, yaml
+for step in yaml.safe_load(sys.stdin)["jobs"]["with-a-key"]["steps"]:
+    print(step.get("run", ""))'
+}
+
+# Its packages are there as far as apt knows, and its sources are these, built already.
+workflow_runs() {
+    local command commands
+    mkdir "$work/project" && cd "$work/project" && ln -s "$top" nitrokeys && shown with-a-key >with-a-key &&
+        chmod +x with-a-key && commands=$(workflow_commands) || return
+    stand_in your-program <<<"exec '$apdu' 00A4040006D27600012401 002000830831323334353637383132333435363738 004780000002B6000000"
+    while read -r command; do
+        case $command in
+        apt-get*) command=${command/apt-get update && /} && command=${command/install -y/install --simulate} ;;
+        ./with-a-key) equal "$(TEST_BUS= bash -c "$command" | tail -n 1)" "6 passed, 0 failed, 0 skipped" && continue ;;
+        esac
+        bash -c "$command" || return
+    done <<<"$commands"
+}
+
 # ---- what a person does ----
 
 watch_for_a_moment() {
@@ -129,11 +157,17 @@ doctor_mends() {
     finds gnupg 'a driver of its own' && type_line && ifd-nitrokey doctor
 }
 
+# pcscd may miss one, when it comes while it turns to sleep; a person presses it again.
+ends_by_ctrl_c() {
+    kill -INT "$(tr -d '\0' </run/pcscd/pcscd.pid)"
+    not pgrep -x pcscd
+}
+
 # The recording, from a plugged-in key till Ctrl-C.
 records() {
     service pcscd stop
     LD_PRELOAD=$usbfs_shim bash -c "$1" >"$work/recording.log" 2>&1 &
-    wait_until 20 cards_present 1 && serves && kill -INT "$(</run/pcscd/pcscd.pid)" && wait_until 20 not pgrep -x pcscd
+    wait_until 20 cards_present 1 && serves && wait_until 20 ends_by_ctrl_c
 }
 
 # trace_tells COMMAND: of the file that there is.
@@ -165,8 +199,7 @@ check "bash completes the verbs and their options" verbs_are_completed
 check "software centres learn of all models" metainfo_names_all_models
 check "README, the manual page and the driver agree on how long to wait" patience_is_told
 check "a build in another directory is the same byte for byte" is_reproducible
-as "meson setup build --prefix=/usr -Dpcscd_group=pcscd" for_a_package
-as "meson install --destdir" meson install -C build --destdir "$work/three"
+check "a package's rules name pcscd's group" for_a_package
 
 new_gpg_home
 check "a key is plugged in" start_key key --generate 1
@@ -203,6 +236,9 @@ check "what was installed last is uninstalled" meson install -C build
 does "ninja -C build uninstall"
 check "nothing of it is left" nothing_is_left
 
+check "the key is taken out" stop_key key
+check "the workflow for other projects' CI runs" workflow_runs
+
 elsewhere "tests/demo" tests/run 'in_background demo-1 "$top/tests/demo"'
 elsewhere "tests/demo --driver libccid" tests/run '"$top/tests/demo" --driver libccid'
 elsewhere "tests/demo --model nitrokey-storage-fs" tests/run '"$top/tests/demo" --model "$model"'
@@ -214,6 +250,13 @@ elsewhere "meson setup build" tests/setup.sh 'meson setup'
 elsewhere "ninja -C build tests/virtual-nitrokey" tests/setup.sh 'ninja -C'
 elsewhere "meson test -C build" tests/run 'meson test -C'
 elsewhere "udevadm control --reload" tests/vm/doctor.test.sh 'does "udevadm control --reload"'
+for line in "udevadm control --reload || true" "udevadm trigger --subsystem-match=usb || true"; do
+    elsewhere "$line" tests/vm/package.test.sh 'shown debian/postinst'
+done
+elsewhere "systemctl try-restart pcscd.service || :" tests/checks/package 'shown ifd-nitrokey.spec'
+for line in "meson compile -C build" 'meson install -C build --destdir "$pkgdir"'; do
+    elsewhere "$line" tests/checks/package 'shown PKGBUILD'
+done
 elsewhere "modprobe vhci-hcd" tests/vm/run 'modprobe'
 for line in "systemctl edit pcscd" "systemctl restart pcscd" "journalctl -u pcscd" \
     "sudo systemctl stop pcscd.socket pcscd.service" "sudo systemctl start pcscd.socket" \
