@@ -10,7 +10,8 @@ bus_packages=(pcscd libccid gnupg scdaemon opensc openssl procps util-linux)
 page_packages=(mandoc appstream)
 client_packages=(pcsc-tools python3-pyscard yubico-piv-tool gpgsm libengine-pkcs11-openssl openssh-client dropbear-bin
     iproute2)
-check_packages=("${client_packages[@]}" clang libclang-rt-dev libseccomp-dev python3-yaml systemd tshark udev valgrind)
+check_packages=("${client_packages[@]}" busybox-static clang libclang-rt-dev libseccomp-dev python3-yaml sudo systemd tshark
+    udev valgrind)
 
 say() {
     printf '%s\n' "$*" >&2

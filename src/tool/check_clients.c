@@ -172,7 +172,7 @@ void check_opensc(const struct scene *scene, struct report *report)
             continue;
         if (!ran)
             tell(report, UNSEEN, "opensc", "opensc-tool --list-readers",
-                 "OpenSC does not answer; it waits while a key is at work");
+                 "OpenSC does not tell which readers it sees; this shows why:");
         else if (strstr(text, reader->name))
             tell(report, FINE, "opensc", NULL, "OpenSC sees %s", reader->name);
         else

@@ -29,6 +29,12 @@ static bool tell_of_unconfigured(const struct key *key, const char *name, struct
     char value[8], line[LINE_MAX_TO_TYPE];
     if (key_attribute(key, "bConfigurationValue", value, sizeof value))
         return false;
+    if (strcmp(key->driver, "usbip-host") == 0) {
+        line_to_type(line, "sudo usbip unbind --busid=%s", key->port);
+        tell(report, WRONG, "holder", line, "%s at %s is shared by USB/IP, and so is not for this computer", name,
+             key->port);
+        return true;
+    }
     line_to_type(line, "echo 1 | sudo tee /sys/bus/usb/devices/%s/bConfigurationValue", key->port);
     tell(report, WRONG, "key", line,
          "%s at %s is there but is not configured, as when the computer that this virtual machine runs on still uses "
@@ -39,8 +45,8 @@ static bool tell_of_unconfigured(const struct key *key, const char *name, struct
 
 void check_keys(const struct scene *scene, struct report *report)
 {
-    char name[KEY_NAME_SIZE];
-    bool is_unconfigured = false;
+    char name[KEY_NAME_SIZE], line[LINE_MAX_TO_TYPE];
+    bool is_there = scene->key_count > 0;
     for (int i = 0; i < scene->key_count; i++) {
         key_name(&scene->keys[i], name);
         tell(report, FINE, "key", NULL, "%s (%04x:%04x) is plugged in at %s", name, scene->keys[i].vendor_id,
@@ -49,19 +55,22 @@ void check_keys(const struct scene *scene, struct report *report)
     for (int i = 0; i < scene->other_count; i++) {
         const struct key *const key = &scene->other[i];
         key_name(key, name);
-        if (tell_of_unconfigured(key, name, report))
-            is_unconfigured = true;
-        else if (key->ccid_interface >= 0)
-            tell(report, UNSEEN, "key", "ifd-nitrokey describe",
+        if (tell_of_unconfigured(key, name, report)) {
+            is_there = true;
+        } else if (key->ccid_interface >= 0) {
+            is_there = true;
+            line_to_type(line, "ifd-nitrokey describe %s", key->port);
+            tell(report, UNSEEN, "key", line,
                  "%s (%04x:%04x) at %s is new to this driver: this makes a file "
                  "of it to be sent in",
                  name, key->vendor_id, key->product_id, key->port);
-        else
+        } else {
             tell(report, FINE, "key", NULL, "%s (%04x:%04x) at %s has no smart card interface%s", name, key->vendor_id,
                  key->product_id, key->port,
                  key->model ? " now: its firmware is being updated" : ", so it is not for this driver");
+        }
     }
-    if (scene->key_count == 0 && !is_unconfigured)
+    if (!is_there)
         tell_of_absence(scene, report);
 }
 

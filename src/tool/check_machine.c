@@ -2,7 +2,6 @@
 /* check_machine.c - doctor: in a virtual machine, how the computer that it runs on passes the key through to it. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include "doctor.h"
 #include "text.h"
 
@@ -46,8 +45,9 @@ static const struct {
 
 static bool tell_of_wsl(struct report *report)
 {
-    struct utsname kernel;
-    const bool is_wsl = uname(&kernel) == 0 && strstr(kernel.release, "microsoft");
+    char release[64];
+    const bool is_wsl =
+        text_read_line("/proc/sys/kernel/osrelease", release, sizeof release) && strstr(release, "microsoft");
     if (is_wsl)
         tell(report, UNSEEN, "virtual-machine", NULL,
              "this is WSL: pass the key through to it by usbipd-win. In Windows, as administrator: \"usbipd list\" and "

@@ -40,8 +40,17 @@ static void tell_of_holder(const struct key *key, const struct process *holder, 
              key->node);
 }
 
+/* No driver of the kernel's is for smart cards; but it takes what it is told to. */
+static void tell_of_kernel(const struct scene *scene, const struct key *key, struct report *report)
+{
+    char line[LINE_MAX_TO_TYPE];
+    line_to_type(line, "echo %s:1.%d | sudo tee /sys/bus/usb/drivers/%s/unbind && %s", key->port, key->ccid_interface,
+                 quoted(key->driver), scene->restart_pcscd);
+    tell(report, WRONG, "holder", line, "the kernel's driver %s has %s at %s", key->driver, key->node, key->port);
+}
+
 /* Those which have the node open beside pcscd. True when somebody has been named. */
-static bool tell_of_holders(const struct key *key, struct report *report)
+static bool tell_of_holders(const struct scene *scene, const struct key *key, struct report *report)
 {
     struct processes holders;
     bool told = false;
@@ -53,8 +62,10 @@ static bool tell_of_holders(const struct key *key, struct report *report)
         }
     if (!told && holders.count == 0 && strcmp(key->driver, "usbfs") == 0)
         tell(report, UNSEEN, "holder", "sudo ifd-nitrokey list", "a program that only root can see has %s", key->node);
-    else if (!told && key->driver[0] && strcmp(key->driver, "usbfs") != 0)
-        tell(report, WRONG, "holder", NULL, "the kernel's driver %s has %s", key->driver, key->node);
+    else if (!told && key->driver[0] && strcmp(key->driver, "usbfs") != 0) {
+        tell_of_kernel(scene, key, report);
+        told = true;
+    }
     return told;
 }
 
@@ -62,9 +73,10 @@ static void check_missing(const struct scene *scene, const struct key *key, cons
                           struct report *report)
 {
     const char *const log = scene->has_systemd ? "sudo journalctl -u pcscd -n 50" : "sudo grep pcscd /var/log/syslog";
-    const bool is_held = tell_of_holders(key, report);
+    const bool is_held = tell_of_holders(scene, key, report);
     if (reader && !is_held)
-        tell(report, WRONG, "reader", log, "%s is there without a card. pcscd's log says why:", reader->name);
+        tell(report, WRONG, "reader", log,
+             "%s is there without a card: take the key out, and plug it in again. pcscd's log says why:", reader->name);
     else if (!is_held && told_wrong(report) == 0)
         tell(report, WRONG, "reader", scene->restart_pcscd,
              "pcscd has no reader for %s, although nothing else is wrong", key->port);

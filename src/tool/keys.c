@@ -77,6 +77,14 @@ static void look_at_interfaces(struct key *key)
 
 /* ---- devices ---- */
 
+/* The kernel's own driver for devices gives them their interfaces. */
+static void look_for_holder(struct key *key)
+{
+    driver_of(key->port, key->driver, sizeof key->driver);
+    if (strcmp(key->driver, "usb") == 0)
+        key->driver[0] = '\0';
+}
+
 static bool look_at(const char *port, struct key *key)
 {
     *key = (struct key){ .ccid_interface = -1 };
@@ -94,6 +102,8 @@ static bool look_at(const char *port, struct key *key)
     attribute_text(port, "product", key->product, sizeof key->product);
     attribute_text(port, "serial", key->serial, sizeof key->serial);
     look_at_interfaces(key);
+    if (key->ccid_interface < 0)
+        look_for_holder(key);
     return key->address > 0;
 }
 

@@ -16,7 +16,8 @@ struct key {
     char manufacturer[64], product[64], serial[64]; /* what it calls itself; printable ASCII, "" when it does not say */
     int ccid_interface;                      /* bInterfaceNumber; -1: it has none */
     char interface_name[64];                 /* of the CCID interface */
-    char driver[32];                         /* of the CCID interface: "usbfs" when a program has it, "" when nobody */
+    char driver[32];                         /* of the CCID interface: "usbfs" when a program has it, "" when nobody;
+                                                of a device without interfaces: who has all of it, as "usbip-host" */
     bool has_disk;
     const struct model *model;               /* NULL: this driver does not know it */
 };

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # polkit.test.sh - pcscd asks polkit, which turns away who does not sit at the computer: ifd-nitrokey doctor finds it, and
-# its line, typed by that person with sudo, lets them in. pcscd, polkitd, dbus-daemon and sudo are real; of "service" only
-# what it does with pcscd is not, since here that needs the shim.
+# its line, typed by that person with sudo, lets them in.
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/../pcscd/story.sh"
@@ -11,17 +10,11 @@ rule=/etc/polkit-1/rules.d/50-pcscd-person.rules
 
 # What "meson install" has made, and a person who may use sudo. Nobody sits at this computer.
 prepare_machine() {
-    tar -C "$BUILD/stage" -c . | tar -C / -x --keep-directory-symlink && useradd --create-home --shell /bin/bash person &&
+    private_machine && tar -C "$BUILD/stage" -c . | tar -C / -x --keep-directory-symlink &&
+        useradd --create-home --shell /bin/bash person &&
         echo 'person ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/person && cp "$apdu" "$work/apdu" || return
     stand_in doctor <<<'exec setpriv --reuid person --regid person --init-groups --reset-env ifd-nitrokey "$@"'
     tool=$work/bin/doctor
-    mv /usr/sbin/service /usr/sbin/service.real && cat >/usr/sbin/service <<END
-#!/bin/bash
-[ "\$1" = pcscd ] || exec /usr/sbin/service.real "\$@"
-pkill -x pcscd && while pgrep -x pcscd; do sleep 0.05; done
-SYSTEMD_DEVICE_VERIFY_SYSFS=0 LD_PRELOAD=$usbfs_shim setsid pcscd ${pcscd_options[*]} >>$work/pcscd.log 2>&1 &
-END
-    chmod 755 /usr/sbin/service
 }
 
 as_person() {
@@ -69,7 +62,7 @@ if [ ! -e /run/dbus ]; then
 fi
 check "a machine with the driver installed, and a person" prepare_machine
 check "a key is there" start_key key
-check "pcscd starts" start_pcscd
+check "pcscd starts" service pcscd start
 check "it has a card" wait_until 10 cards_present 1
 check "the person is turned away" is_turned_away
 check "doctor finds polkit" finds polkit 'runs but turns person away .Access denied'
@@ -93,6 +86,5 @@ check "its line is typed" person_types 022
 check "the person is let in" is_let_in
 check "nothing is wrong any more" nothing_is_wrong
 check "and the key works" reaches_card
-pcscd_pid=$(pgrep -x pcscd)
-check "pcscd ends" stop_pcscd
+check "pcscd ends" service pcscd stop
 summary

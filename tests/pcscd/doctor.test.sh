@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # doctor.test.sh - each finding of ifd-nitrokey doctor is provoked, and its line typed as it stands; then the key works.
 #
-# What is udev's or systemd's is in ../vm/doctor.test.sh. Stand-ins: sudo, which nobody needs here; service, since only
-# here pcscd needs the shim; apt, since there is no network. What polkit refuses is in ../debian/polkit.test.sh, since
-# Debian 12's pcscd does not ask it.
+# What is udev's, systemd's or apt's is in ../vm/doctor.test.sh, what another computer has of a key in
+# ../vm/passthrough.test.sh. What polkit refuses is in ../debian/polkit.test.sh, since Debian 12's pcscd does not ask it.
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
@@ -13,10 +12,7 @@ on_bus "$@"
 # ---- the machine ----
 
 prepare_machine() {
-    private_machine || return
-    stand_in apt-get </dev/null
-    stand_in apt <<<'[ "$*" = "install pcscd" ] && umount /usr/sbin/pcscd && service pcscd start'
-    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" &&
+    private_machine && mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" &&
         meson install -C build --no-rebuild
 }
 
@@ -24,10 +20,6 @@ prepare_machine() {
 
 pcscd_stops() {
     kill "$(</run/pcscd/pcscd.pid)" && wait_until 10 not pgrep -x pcscd
-}
-
-pcscd_is_not_installed() {
-    pcscd_stops && mount --bind /dev/null /usr/sbin/pcscd
 }
 
 # copy_of_libccid EXPRESSION: other.bundle, whose Info.plist sed has changed.
@@ -75,6 +67,13 @@ open(sys.argv[1], "w").write(text)
 END
 }
 
+# installed_elsewhere: where another pcscd would look.
+installed_elsewhere() {
+    use_drivers ifd-ccid.bundle && service pcscd restart &&
+        meson setup "$work/elsewhere" "$here/../.." -Dtests=disabled -Dbundledir=/usr/local/lib/pcsc/drivers &&
+        meson install -C "$work/elsewhere" && tool=$work/elsewhere/src/tool/ifd-nitrokey
+}
+
 # The files in it are as old as before.
 bundle_comes_back() {
     mv "$drivers/ifd-nitrokey.bundle" "$drivers/away" && service pcscd restart &&
@@ -115,26 +114,80 @@ opensc_leaves_it_out() {
     printf '%s\n' 'app default {' '    ignored_readers = "Nitrokey";' '}' >"$OPENSC_CONF"
 }
 
-# USBDEVFS_CLAIMINTERFACE, linux/usbdevice_fs.h
+# What it says there is why.
+opensc_cannot_start() {
+    library=$(ldconfig -p | awk '/libopensc.so/ { print $NF; exit }') && mount --bind /dev/null "$library"
+}
+
+opensc_says_why() {
+    bash -c "$line" 2>&1 | grep 'error while loading shared libraries'
+}
+
+opensc_can_start() {
+    umount "$library"
+}
+
+# The driver says why there is no card, in the log that doctor's line shows.
+card_is_mute() {
+    tell key mute on && service pcscd restart && wait_until 10 reader_count 1
+}
+
+log_says_why() {
+    bash -c "$line" | grep 'ifd-nitrokey: the card does not answer to power on'
+}
+
+card_answers_again() {
+    tell key mute off && replug key
+}
+
+kernel_shows_no_devices() {
+    mount -t tmpfs tmpfs /sys/bus/usb
+}
+
+kernel_shows_devices() {
+    umount /sys/bus/usb
+}
+
+# Beside the other, and no model has this one.
+key_is_new() {
+    start_key new --product 4fff
+}
+
+new_key_is_taken_out() {
+    stop_key new
+}
+
+is_a_reader_file() {
+    LD_PRELOAD=$usbfs_shim bash -c "$line" | tee "$work/new.toml" | grep -x 'product_id = 0x4fff' &&
+        "$here/../../readers/generate.py" check "$work/new.toml"
+}
+
+# sudo's own doctor does not see the person's settings.
+by_sudo() {
+    sudo "$tool" doctor --json >"$work/found"
+    tells unseen gnupg 'settings for each person: those of [a-z]* are seen without sudo' && equal "$line" "ifd-nitrokey doctor"
+}
+
 program_holds_it() {
-    pcscd_stops || return
-    LD_PRELOAD=$usbfs_shim python3 -c 'import fcntl, glob, os, struct, time
-fcntl.ioctl(os.open(max(glob.glob("/dev/bus/usb/*/*")), os.O_RDWR), 0x8004550f, struct.pack("I", 1))
-open("/run/work/claimed", "w")
-time.sleep(3600)' &
-    wait_until 10 test -e "$work/claimed" && service pcscd start
+    pcscd_stops && hold_key python3 && service pcscd start
 }
 
 # QEMU's name in /proc, and an argument that libvirt would not give it. Its line is typed by a person.
 machine_of_evil_name_holds_it() {
-    pcscd_stops && rm -f "$work/claimed" || return
-    LD_PRELOAD=$usbfs_shim python3 -c 'import fcntl, glob, os, struct, time
-fcntl.ioctl(os.open(max(glob.glob("/dev/bus/usb/*/*")), os.O_RDWR), 0x8004550f, struct.pack("I", 1))
-open("/proc/self/comm", "w").write("qemu-system-x86")
-open("/run/work/claimed", "w")
-time.sleep(3600)' 'guest=a;touch' &
-    evil=$!
-    wait_until 10 test -e "$work/claimed" && service pcscd start
+    pcscd_stops && hold_key qemu-system-x86 'guest=a;touch' && service pcscd start
+}
+
+evil_ends() {
+    kill "$holder"
+}
+
+# in_machine_whose FILE CONTENT PATTERN: what doctor says where the kernel shows this.
+in_machine_whose() {
+    local found
+    echo "$2" >"$work/shown" && mount --bind "$work/shown" "$1" || return
+    found=$("$tool" doctor)
+    umount "$1"
+    grep -q "$3" <<<"$found" || { echo "$found" && return 1; }
 }
 
 # in_virtual_machine MAKER PRODUCT PATTERN: what doctor says of the machine that its firmware names so.
@@ -156,11 +209,6 @@ node_is_given() {
     mv "$work/node" "$node" && replug key
 }
 
-# As an ordinary user, whose doctor is to be used.
-nobody() {
-    HOME=/nonexistent GNUPGHOME=/nonexistent setpriv --reuid nobody --regid nogroup --clear-groups "$@"
-}
-
 # Where pcscd asks polkit, it is that pcscd does not answer nobody.
 says_what_it_cannot_see() {
     local found cannot="*? which of its drivers pcscd uses only root can see*sudo ifd-nitrokey list*"
@@ -168,6 +216,19 @@ says_what_it_cannot_see() {
     found=$(nobody "$work/bin/doctor" doctor)
     # shellcheck disable=SC2053
     [[ $found == $cannot ]] || { echo "$found" && return 1; }
+}
+
+# by_hand PROVOKE FIND CHECK PATTERN SHOWS MEND: what a person's hand mends, or doctor can only ask about.
+by_hand() {
+    check "provoked: ${1//_/ }" "$1"
+    check "doctor finds it" "$2" "$3" "$4"
+    check "${5//_/ }" "$5"
+    check "mended: ${6//_/ }" "$6"
+    check "and the key works" works_again
+}
+
+has_no_line() {
+    equal "$line" ""
 }
 
 # ---- the story ----
@@ -180,15 +241,25 @@ check "pcscd starts by the line" finds pcscd 'does not run' && check "that is sh
 check "in a virtual machine of QEMU it has a line for the host" in_virtual_machine QEMU q35 'virsh attach-device'
 check "in one of VirtualBox it names the menu" in_virtual_machine "innotek GmbH" VirtualBox 'Devices, USB'
 check "in one of Hyper-V it says how else" in_virtual_machine "Microsoft Corporation" "Virtual Machine" 'by USB/IP'
+check "in one of VMware it names the menu" in_virtual_machine "VMware, Inc." "VMware20,1" 'Removable Devices'
+check "in one of Xen it names xl" in_virtual_machine Xen "HVM domU" 'usbdev-attach of xl'
+check "in a cloud it knows that no key is there" in_virtual_machine "Amazon EC2" t3.micro 'in a cloud'
+check "and in another" in_virtual_machine Google "Google Compute Engine" 'in a cloud'
 check "a computer of the same maker's is none" not in_virtual_machine "Microsoft Corporation" "Surface Pro" Hyper-V
+check "in another virtual machine it says that it is one" in_machine_whose /proc/cpuinfo "flags : fpu hypervisor lahf_lm" \
+    'this is a virtual machine: the computer'
+check "in WSL it says how from Windows" in_machine_whose /proc/sys/kernel/osrelease 5.15.153.1-microsoft-standard-WSL2 \
+    'usbipd attach --wsl'
 check "a key is plugged in, as it says" start_key key
 check "then nothing is wrong" works_again
+check "the kernel of the bus does not tell about suspend, and doctor says so" leaves_open suspend 'the kernel does not tell'
 cp "$tool" "$work/bin/doctor"
 if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
     check "without root it says what it cannot see" says_what_it_cannot_see
 else
     skip "without root it says what it cannot see" "there is nobody else in this namespace"
 fi
+check "by sudo it says what it cannot see" by_sudo
 while read -r provoke check says; do
     check "provoked: ${provoke//_/ }" "$provoke"
     check "doctor finds it" finds "$check" "$says"
@@ -196,7 +267,6 @@ while read -r provoke check says; do
     check "and the key works" works_again
 done <<'END'
 pcscd_stops pcscd pcscd does not run
-pcscd_is_not_installed pcscd is not installed
 other_driver_is_unequal bundle then gives up the other drivers
 other_driver_names_the_key bundle which driver gets the key is chance
 driver_is_installed_late stale before the driver was installed
@@ -214,14 +284,15 @@ gpg_has_its_own_driver gnupg uses a driver of its own
 gpg_takes_the_key gnupg uses a driver of its own
 gpg_wants_another_reader gnupg no reader's name begins so
 opensc_leaves_it_out opensc does not see
+installed_elsewhere bundle and ifd-nitrokey.bundle is in /usr/local/lib/pcsc/drivers
 END
-check "provoked: machine of evil name holds it" machine_of_evil_name_holds_it
-check "doctor finds it" finds holder 'the virtual machine of qemu-system-x86 .* in its menu of USB devices'
-check "and has no line that its name is part of" equal "$line" ""
-kill "$evil"
-check "the key works" works_again
-check "provoked: node is missing" node_is_missing
-check "doctor finds it" finds node 'is missing: a container has to be given it'
-check "it is given it" node_is_given
-check "and the key works" works_again
+tool=$(built ifd-nitrokey)
+by_hand card_is_mute finds reader 'is there without a card' log_says_why card_answers_again
+by_hand opensc_cannot_start leaves_open opensc 'does not tell which readers' opensc_says_why opensc_can_start
+by_hand key_is_new leaves_open key 'is new to this driver' is_a_reader_file new_key_is_taken_out
+by_hand kernel_shows_no_devices finds key 'the kernel shows no USB devices' has_no_line kernel_shows_devices
+by_hand node_is_missing finds node 'is missing: a container has to be given it' has_no_line node_is_given
+# No part of such a name becomes part of a line.
+by_hand machine_of_evil_name_holds_it finds holder 'the virtual machine of qemu-system-x86 .* in its menu of USB devices' \
+    has_no_line evil_ends
 summary

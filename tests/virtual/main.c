@@ -21,6 +21,7 @@
 
 #define GENERATIONS_MAX 8
 #define SERIAL_DIGITS 8
+#define PRODUCT_DIGITS 4
 #define MILLISECOND INT64_C(1000)
 #define SECOND (1000 * MILLISECOND)
 
@@ -39,6 +40,7 @@ static const char USAGE[] =
     "  --state FILE             keeps the card's keys and objects there\n"
     "  --log FILE               writes a line for each command that the card executes\n"
     "  --serial HEX8            the last 8 digits of the USB serial number\n"
+    "  --product HEX4           another idProduct than the model has, as of a key that nobody knows yet\n"
     "  --generate SPEC          how long a key generation takes:\n"
     "                           SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N] (20)\n"
     "                           given several times: the n-th generation; the last is for all later ones\n"
@@ -63,13 +65,13 @@ static const char USAGE[] =
 
 struct settings {
     const struct identity *model;
-    const char *listen, *bus_id, *control, *serial, *tell;
+    const char *listen, *bus_id, *control, *serial, *product, *tell;
     bool shared, help, list;
     struct icc_options icc;
     struct firmware_options firmware;
 };
 
-enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, GENERATE, SIGN, RESET,
+enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, PRODUCT, GENERATE, SIGN, RESET,
                    COMMAND, LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
@@ -82,6 +84,7 @@ static const struct option OPTIONS[] = {
     { "log", required_argument, NULL, LOG },
     { "application", required_argument, NULL, APPLICATION },
     { "serial", required_argument, NULL, SERIAL },
+    { "product", required_argument, NULL, PRODUCT },
     { "generate", required_argument, NULL, GENERATE },
     { "sign", required_argument, NULL, SIGN },
     { "reset", required_argument, NULL, RESET },
@@ -103,9 +106,9 @@ static bool wrong(const char *option, const char *value, const char *should)
     return false;
 }
 
-static bool is_serial(const char *text)
+static bool is_hex(const char *text, size_t digits)
 {
-    return strlen(text) == SERIAL_DIGITS && strspn(text, "0123456789ABCDEFabcdef") == SERIAL_DIGITS;
+    return strlen(text) == digits && strspn(text, "0123456789ABCDEFabcdef") == digits;
 }
 
 static bool add_generation(struct icc_options *icc, bool *first, const char *text)
@@ -147,7 +150,10 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         return application_exists(value) || wrong("application", value, "there is no such application");
     case SERIAL:
         settings->serial = value;
-        return is_serial(value) || wrong("serial", value, "must be 8 hexadecimal digits");
+        return is_hex(value, SERIAL_DIGITS) || wrong("serial", value, "must be 8 hexadecimal digits");
+    case PRODUCT:
+        settings->product = value;
+        return is_hex(value, PRODUCT_DIGITS) || wrong("product", value, "must be 4 hexadecimal digits");
     case GENERATE:
         return add_generation(&settings->icc, first_generation, value)
                || wrong("generate", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N], 8 at most");
@@ -218,6 +224,7 @@ static bool read_options(struct settings *settings, int argc, char *argv[])
 struct key {
     struct identity identity;
     char serial[64];
+    uint8_t descriptor[18];
     struct icc *icc;
     struct device *device;
     struct loop *loop;
@@ -237,6 +244,17 @@ static void set_serial(struct key *key, const char *digits)
     memcpy(key->serial, own, strlen(own) + 1);
     memcpy(key->serial + strlen(own) - SERIAL_DIGITS, digits, SERIAL_DIGITS);
     key->identity.strings[index] = key->serial;
+}
+
+static void set_product(struct key *key, const char *digits)
+{
+    unsigned product;
+    if (!digits || sscanf(digits, "%4x", &product) != 1)
+        return;
+    memcpy(key->descriptor, key->identity.device, sizeof key->descriptor);
+    key->descriptor[10] = (uint8_t)product;
+    key->descriptor[11] = (uint8_t)(product >> 8);
+    key->identity.device = key->descriptor;
 }
 
 static void on_signal(void *context, short revents)
@@ -262,6 +280,7 @@ static bool build_key(struct key *key, const struct settings *settings)
     struct icc_options icc = settings->icc;
     key->identity = *settings->model;
     set_serial(key, settings->serial);
+    set_product(key, settings->product);
     icc.atr = key->identity.atr;
     icc.atr_len = key->identity.atr_len;
     if (!icc.application)

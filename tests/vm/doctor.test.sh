@@ -5,21 +5,22 @@
 . "$(dirname "$0")/lib.sh"
 . "$here/../pcscd/diagnosis.sh"
 
-# Debian's units, but started without all else that a computer starts, and with a log that the scenario can read.
 prepare_machine() {
-    local unit
-    for unit in pcscd.socket pcscd.service; do
-        mkdir -p "/run/systemd/system/$unit.d"
-        printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
-    done
-    printf '[Service]\nStandardOutput=append:%s\nStandardError=append:%s\n' "$work/pcscd.log" "$work/pcscd.log" \
-        >/run/systemd/system/pcscd.service.d/log.conf
-    stand_in sudo <<<'exec "$@"'
+    pcscd_units "StandardOutput=append:$work/pcscd.log" "StandardError=append:$work/pcscd.log" &&
+        archive "$BUILD/vm/archive" || return
     export GNUPGHOME=$work/gnupg && mkdir -m 700 "$GNUPGHOME" && echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
-    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && systemctl daemon-reload
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && cp "$tool" "$work/bin/doctor"
 }
 
 # ---- what goes wrong ----
+
+pcscd_is_not_installed() {
+    dpkg --purge pcscd
+}
+
+scdaemon_is_not_installed() {
+    dpkg --purge scdaemon
+}
 
 socket_is_off() {
     systemctl disable --now pcscd.socket && systemctl stop pcscd
@@ -43,6 +44,30 @@ rules_are_late() {
 
 rules_are_missing() {
     rm "$rules/70-ifd-nitrokey.rules"
+}
+
+rules_are_cut_short() {
+    sed -i '/ID_SMARTCARD_READER/d' "$rules/70-ifd-nitrokey.rules"
+}
+
+ends_pcscd() {
+    systemctl stop pcscd.socket pcscd.service
+}
+
+kernel_holds_it() {
+    ends_pcscd && echo 20a0 4108 >/sys/bus/usb-serial/drivers/generic/new_id && replug key &&
+        wait_until 20 compgen -G "$(device_of key)/*:1.1/driver" && systemctl start pcscd.socket
+}
+
+# By a program of root's; the doctor is nobody's.
+hidden_program_holds_it() {
+    ends_pcscd && hold_key python3 && systemctl start pcscd.socket &&
+        nobody "$work/bin/doctor" doctor --json >"$work/found"
+    tells unseen holder 'a program that only root can see has /dev/bus/usb'
+}
+
+shows_who() {
+    bash -c "$line" | grep 'python3 ([0-9]*)'
 }
 
 is_not_for_pcscd() {
@@ -109,10 +134,19 @@ socket_is_off_tomorrow socket is off
 rules_are_shadowed rules /etc/udev/rules.d/70-ifd-nitrokey.rules hides
 rules_are_late rules comes too late
 rules_are_missing rules udev has no
+rules_are_cut_short rules does not say what it should
 persists suspend would seem the same
+pcscd_is_not_installed pcscd is not installed
+scdaemon_is_not_installed gnupg without scdaemon
+kernel_holds_it holder the kernel's driver usbserial_generic has
 is_not_for_pcscd node runs as pcscd, who may not open
 END
 check "the key is the person's at the seat" tagged
+check "provoked: a program holds it that only root can see" hidden_program_holds_it
+check "the line for that shows who it is" shows_who
+check "doctor finds it" finds holder 'python3 .process [0-9]*. has /dev/bus/usb'
+check "its line is typed" type_line
+check "and the key works" works_again
 
 does "udevadm control --reload"
 check "systemctl edit pcscd" edits systemctl edit pcscd

@@ -53,6 +53,25 @@ keep_work() {
     tail -n 20 "$work"/*.log "$work"/*/log >&2 2>/dev/null
 }
 
+# archive DIRECTORY: apt knows this archive only, since there is no network.
+archive() {
+    rm -f /var/lib/man-db/auto-update # the index of all manual pages would take longer than all else
+    rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* &&
+        echo "deb [trusted=yes] file:$1 ./" >/etc/apt/sources.list && apt-get -q update
+}
+
+# pcscd_units SETTING...: Debian's units, but started without all else that a computer starts; with these of the service.
+pcscd_units() {
+    local unit
+    for unit in pcscd.socket pcscd.service; do
+        mkdir -p "/run/systemd/system/$unit.d"
+        printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
+    done
+    printf '%s\n' '[Service]' "$@" >/run/systemd/system/pcscd.service.d/log.conf
+    rm -f /usr/sbin/policy-rc.d # a container's, whose services are nobody's to restart
+    systemctl daemon-reload
+}
+
 # start_pcscd [VARIABLE=VALUE...] [WRAPPER...]
 start_pcscd() {
     mkdir -p /run/pcscd

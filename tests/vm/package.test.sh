@@ -6,17 +6,11 @@
 . "$(dirname "$0")/lib.sh"
 . "$here/../pcscd/diagnosis.sh"
 
-# As doctor.test.sh has them; and nothing of ours.
+# Nothing of ours is there.
 prepare_machine() {
-    local unit
-    for unit in pcscd.socket pcscd.service; do
-        mkdir -p "/run/systemd/system/$unit.d"
-        printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
-    done
-    printf '[Service]\nExecStart=\nExecStart=/usr/sbin/pcscd --foreground --debug\nStandardOutput=append:%s\n' \
-        "$work/pcscd.log" >/run/systemd/system/pcscd.service.d/log.conf
-    rm -f /usr/sbin/policy-rc.d # a container's, whose services are nobody's to restart
-    rm -r "$drivers/ifd-nitrokey.bundle" "$rules/70-ifd-nitrokey.rules" && udevadm control --reload && systemctl daemon-reload
+    (cd "$BUILD/vm/installed" && find . -type f) | (cd / && xargs rm) && rmdir -p "$drivers"/ifd-nitrokey.bundle/Contents/Linux
+    udevadm control --reload &&
+        pcscd_units ExecStart= "ExecStart=/usr/sbin/pcscd --foreground --debug" "StandardOutput=append:$work/pcscd.log"
 }
 
 # shown SCRIPT: as README shows it.
@@ -27,16 +21,19 @@ shown() {
 # The files and the scripts; what debhelper would add is not needed.
 make_package() {
     local tree=$work/tree
-    mkdir -p "$tree/DEBIAN" && cp -r "$BUILD"/vm/installed/usr "$tree" &&
+    mkdir -p "$tree/DEBIAN" && cp -r "$BUILD"/vm/installed/usr "$tree" && cp -r "$tree"/usr/local/* "$tree/usr" &&
+        rm -r "$tree/usr/local" &&
         shown debian/postinst >"$tree/DEBIAN/postinst" &&
         sed 's/configure/remove/' "$tree/DEBIAN/postinst" >"$tree/DEBIAN/postrm" && chmod 755 "$tree"/DEBIAN/post* &&
         { shown debian/control | sed -n '/^Package/,$p' | grep -v '^Depends' | sed "s/linux-any/all/" &&
             printf '%s\n' "Version: 1" "Maintainer: You <you@example.org>"; } >"$tree/DEBIAN/control" &&
-        dpkg-deb --root-owner-group -Znone --build "$tree" "$work/ifd-nitrokey.deb"
+        mkdir "$work/archive" && cd "$work/archive" &&
+        dpkg-deb --root-owner-group -Znone --build "$tree" ifd-nitrokey.deb && dpkg-scanpackages . >Packages &&
+        archive "$work/archive"
 }
 
 pcscd_runs() {
-    systemctl start pcscd.socket && wait_until 60 cards_present 1
+    systemctl enable --now pcscd.socket && wait_until 60 cards_present 1
 }
 
 # served_by BUNDLE OTHER: pcscd has loaded the one and not the other.
@@ -58,7 +55,7 @@ is_offered() {
             # shellcheck disable=SC2053
             [[ $modalias != $pattern ]] || return 0
         done
-    done < <(sed -nE 's,.*<modalias>(.*)</modalias>,\1,p' /usr/local/share/metainfo/*.ifd_nitrokey.metainfo.xml)
+    done < <(sed -nE 's,.*<modalias>(.*)</modalias>,\1,p' /usr/share/metainfo/*.ifd_nitrokey.metainfo.xml)
     cat "$(device_of key)"/*:*/modalias
     return 1
 }
@@ -69,14 +66,21 @@ check "a package with the scripts that README shows" make_package
 check "a key is plugged in" start_key key
 check "pcscd is started by its socket" pcscd_runs
 check "libccid serves the key" served_by ifd-ccid.bundle ifd-nitrokey.bundle
-check "dpkg --install" dpkg --install "$work/ifd-nitrokey.deb"
+check "apt install ifd-nitrokey" bash -c "apt install -y ifd-nitrokey </dev/null"
 check "our bundle serves it, without a replug" served_by ifd-nitrokey.bundle ifd-ccid.bundle
 check "the key is the person's at the seat, without a replug" wait_until 20 tagged
 check "software centres offer the driver for it" is_offered
-check "dpkg --install once more, as an upgrade" dpkg --install "$work/ifd-nitrokey.deb"
+check "dpkg --install once more, as an upgrade" dpkg --install "$work/archive/ifd-nitrokey.deb"
 check "our bundle serves it" served_by ifd-nitrokey.bundle ifd-ccid.bundle
+tool=/usr/bin/ifd-nitrokey
+new_gpg_home
+check "doctor says that nothing is wrong" works_again
+check "a file of it is damaged" sed -i /0x20A0/d "$drivers/ifd-nitrokey.bundle/Contents/Info.plist"
+check "doctor finds it" finds bundle 'has been damaged'
+check "its line is typed" type_line
+check "and the key works" works_again
 check "dpkg --verify" equal "$(dpkg --verify ifd-nitrokey)" ""
 check "dpkg --purge" dpkg --purge ifd-nitrokey
 check "libccid serves the key again" served_by ifd-ccid.bundle ifd-nitrokey.bundle
-check "nothing of it is left" equal "$(find /usr/lib/pcsc "$rules" /usr/local/share -name '*ifd?nitrokey*')" ""
+check "nothing of it is left" equal "$(find /usr/lib/pcsc "$rules" /usr/bin /usr/share -name '*ifd?nitrokey*')" ""
 summary

@@ -45,6 +45,11 @@ monitor() {
     on_host virsh qemu-monitor-command guest --hmp "$1" && ! grep -q '[^[:space:]]' "/mnt/answer.$wanted"
 }
 
+# As for another computer. The kernel does not share a key that has itself come by USB/IP, so it can only be tried here.
+is_shared() {
+    usbip bind --busid="$(basename "$(dirname "$(grep -lx 4108 /sys/bus/usb/devices/*/idProduct)")")"
+}
+
 # generates_slowly: a command of 20 s without a sign of life.
 generates_slowly() {
     local begun=$SECONDS
@@ -55,7 +60,7 @@ generates_slowly() {
 check "the host: a key is plugged in" on_host start_key key --generate 20,silent=20
 check "its pcscd starts" on_host service pcscd start
 check "nothing is wrong there, and the key works" on_host works_again
-stand_in sudo <<<'exec "$@"'
+stand_in sudo <<<'exec "$@"' # its own file is not root's here, where libvirt has no right to show whose files are
 new_gpg_home
 check "here: pcscd starts" start_pcscd
 check "doctor says that there is no key" finds key 'no Nitrokey .* is plugged in'
@@ -67,6 +72,11 @@ check "its line is typed here" type_line
 check "nothing is wrong here, and the key works" works_again
 check "it waits for a command of 20 s without a sign of life" generates_slowly
 check "which was executed once" on_host eval '[ "$(card_apdus key | grep -c ^00478000)" = 1 ]'
+
+check "provoked: it is shared by USB/IP" is_shared
+check "doctor finds it" finds holder 'is shared by USB/IP, and so is not for this computer'
+check "its line is typed" type_line
+check "and the key works" works_again
 
 check "the host: its pcscd starts again" on_host service pcscd start
 check "doctor says there that this machine has the key" wrong_there holder 'the virtual machine of qemu'
