@@ -16,7 +16,8 @@ if [ -z "${TEST_BUS:-}" ] && [ "$(id -u)" = 0 ]; then
         cp -r "$(built "$name")" "$copy/build"
     done
     chown -R nobody "$copy"
-    HOME=$copy BUILD=$copy/build setpriv --reuid nobody --regid nogroup --clear-groups \
+    # as /etc/profile has it, without /usr/sbin
+    HOME=$copy BUILD=$copy/build PATH=/usr/local/bin:/usr/bin:/bin setpriv --reuid nobody --regid nogroup --clear-groups \
         "$copy/tests/bus/$(basename "$0")"
     exit
 fi

@@ -91,7 +91,7 @@ readers_are_theirs() {
     done
 }
 
-# hold READER COMMAND...: while another program has the reader exclusively.
+# hold READER COMMAND...: while another program has the reader exclusively; then it is free again.
 hold() {
     local holder status
     "$apdu" --reader "$1" --share exclusive - < <(sleep 60) &
@@ -100,6 +100,7 @@ hold() {
     "${@:2}"
     status=$?
     kill $holder
+    wait_until 10 "$apdu" --reader "$1" --status || return
     return $status
 }
 
