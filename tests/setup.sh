@@ -27,7 +27,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# install_packages PACKAGE...: by apt, only what is not there yet.
+# install_packages PACKAGE...: by apt, only what is not there yet. Nobody is asked, but by sudo.
 install_packages() {
     local package lock missing=()
     exec {lock}<"$top"
@@ -37,7 +37,10 @@ install_packages() {
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
     done
     if [ ${#missing[@]} != 0 ]; then
-        say "installing ${missing[*]}"
+        [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || die "there is no sudo. As root, type
+    apt-get update && apt-get install --no-install-recommends ${missing[*]}
+then start this again."
+        say "installing by apt: ${missing[*]}"
         as_root env DEBIAN_FRONTEND=noninteractive sh -c \
             'apt-get -qq update && apt-get -qq install --no-install-recommends -y "$@" >/dev/null' sh "${missing[@]}" ||
             die "apt could not install ${missing[*]}"
