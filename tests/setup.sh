@@ -63,7 +63,8 @@ add_up() {
 configure() {
     local directory=$1 again=()
     shift
-    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure)
+    # what README's "Install" has made there is without tests
+    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure -Dtests=auto)
     meson setup "$directory" "$top" "${again[@]}" "$@" >"$directory.log" 2>&1
 }
 

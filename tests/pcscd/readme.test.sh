@@ -45,11 +45,15 @@ copy_sources() {
 
 # packages COMMAND: whether apt would install them; there is no network.
 packages() {
-    apt-get install --simulate ${1#apt install }
+    apt-get install --simulate ${1#*apt install }
+}
+
+builds() {
+    ninja -C build >"$work/built" && not grep -A 4 warning: "$work/built"
 }
 
 installs() {
-    meson install -C build >"$work/built" && not grep -A 4 warning: "$work/built"
+    sudo meson install -C build >"$work/installed"
 }
 
 is_installed() {
@@ -183,13 +187,14 @@ private_machine
 check "the sources are copied" copy_sources "$work/sources"
 cd "$work/sources" || exit
 rm -r "$drivers/ifd-nitrokey.bundle"
-for line in "apt install meson gcc pkg-config libusb-1.0-0-dev libpcsclite-dev zlib1g-dev pcscd" \
-    "apt install gnupg scdaemon" \
+for line in "sudo apt install meson gcc pkg-config libusb-1.0-0-dev libpcsclite-dev zlib1g-dev pcscd" \
+    "sudo apt install gnupg scdaemon" \
     "apt install meson gcc pkg-config libusb-1.0-0-dev libpcsclite-dev zlib1g-dev libssl-dev libcmocka-dev"; do
     as "$line" packages "$line"
 done
 does "meson setup build --buildtype=release -Dtests=disabled"
-as "meson install -C build" installs
+as "ninja -C build" builds
+as "sudo meson install -C build" installs
 check "all that README says is installed" is_installed
 check "and nothing else" nothing_else_is_installed
 does "pkg-config --variable=usbdropdir libpcsclite"
@@ -233,7 +238,7 @@ does "tests/demo --help"
 does "tests/run --help"
 as "build/tests/virtual-nitrokey --help" "$virtual_nitrokey" --help
 check "what was installed last is uninstalled" meson install -C build
-does "ninja -C build uninstall"
+does "sudo ninja -C build uninstall"
 check "nothing of it is left" nothing_is_left
 
 check "the key is taken out" stop_key key
@@ -249,7 +254,10 @@ elsewhere "tests/bus/enter" tests/bus/lib.sh '$here/enter'
 elsewhere "meson setup build" tests/setup.sh 'meson setup'
 elsewhere "ninja -C build tests/virtual-nitrokey" tests/setup.sh 'ninja -C'
 elsewhere "meson test -C build" tests/run 'meson test -C'
-elsewhere "udevadm control --reload" tests/vm/doctor.test.sh 'does "udevadm control --reload"'
+elsewhere "sudo apt update" tests/setup.sh 'apt-get -qq update'
+for line in "sudo udevadm control --reload" "udevadm control --reload"; do
+    elsewhere "$line" tests/vm/doctor.test.sh 'does "udevadm control --reload"'
+done
 for line in "udevadm control --reload || true" "udevadm trigger --subsystem-match=usb || true"; do
     elsewhere "$line" tests/vm/package.test.sh 'shown debian/postinst'
 done
@@ -258,6 +266,7 @@ for line in "meson compile -C build" 'meson install -C build --destdir "$pkgdir"
     elsewhere "$line" tests/checks/package 'shown PKGBUILD'
 done
 elsewhere "modprobe vhci-hcd" tests/vm/run 'modprobe'
+elsewhere "sudo systemctl restart pcscd" tests/vm/doctor.test.sh '"systemctl restart pcscd"'
 for line in "systemctl edit pcscd" "systemctl restart pcscd" "journalctl -u pcscd" \
     "sudo systemctl stop pcscd.socket pcscd.service" "sudo systemctl start pcscd.socket" \
     "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
