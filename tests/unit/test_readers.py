@@ -16,6 +16,7 @@ TOP = Path(__file__).resolve().parents[2]
 GENERATE = TOP / "readers/generate.py"
 READERS = sorted((TOP / "readers").glob("*.toml"))
 GOOD = (TOP / "readers/nitrokey-pro-2.toml").read_text(encoding="utf-8")
+sys.dont_write_bytecode = True # readers/ would be changed, and all that is made of it built anew
 SPEC = importlib.util.spec_from_file_location("generate", GENERATE)
 generate = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(generate)
