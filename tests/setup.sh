@@ -12,7 +12,7 @@ page_packages=(mandoc appstream)
 client_packages=(pcsc-tools python3-pyscard yubico-piv-tool gpgsm libengine-pkcs11-openssl openssh-client dropbear-bin
     iproute2)
 check_packages=("${client_packages[@]}" busybox-static clang libclang-rt-dev libseccomp-dev python3-yaml sudo systemd tshark
-    udev valgrind)
+    udev valgrind xz-utils)
 
 say() {
     printf '%s\n' "$*" >&2
