@@ -75,7 +75,8 @@ pcscd_units() {
 # start_pcscd [VARIABLE=VALUE...] [WRAPPER...]
 start_pcscd() {
     mkdir -p /run/pcscd
-    env "$@" pcscd --foreground --debug --apdu >>"$work/pcscd.log" 2>&1 &
+    # by systemd it may ask polkit, see guest
+    env "$@" pcscd --foreground --debug --apdu $(pcscd --help | grep -o -e --disable-polkit) >>"$work/pcscd.log" 2>&1 &
     pcscd_pid=$!
     wait_until 60 pcscd_answers || {
         echo "pcscd does not answer: $(tail -n 1 "$work/pcscd.log")"
