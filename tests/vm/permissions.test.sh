@@ -21,7 +21,7 @@ make_unit() {
 [Unit]
 DefaultDependencies=no
 [Service]
-ExecStart=/usr/sbin/pcscd --foreground --debug --apdu
+ExecStart=/usr/sbin/pcscd --foreground --debug --apdu $(pcscd --help | grep -o -e --disable-polkit)
 StandardOutput=append:$work/pcscd.log
 StandardError=append:$work/pcscd.log
 User=pcscd
