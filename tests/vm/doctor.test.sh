@@ -72,7 +72,9 @@ shows_who() {
 
 is_not_for_pcscd() {
     groupadd --system pcscd && useradd --system --gid pcscd --no-create-home pcscd &&
-        printf '[Service]\nUser=pcscd\n' >/run/systemd/system/pcscd.service.d/user.conf &&
+        printf '%s\n' '[Service]' User=pcscd ExecStart= \
+            "ExecStart=/usr/sbin/pcscd --foreground $(pcscd --help | grep -o -e --disable-polkit)" \
+            >/run/systemd/system/pcscd.service.d/user.conf &&
         systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
 }
 

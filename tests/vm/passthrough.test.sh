@@ -50,11 +50,14 @@ is_shared() {
     usbip bind --busid="$(basename "$(dirname "$(grep -lx 4108 /sys/bus/usb/devices/*/idProduct)")")"
 }
 
-# generates_slowly: a command of 20 s without a sign of life.
-generates_slowly() {
-    local begun=$SECONDS
-    "$apdu" "$select" "$verify_admin" "$generate" | tee "$work/generated" | tail -n 1 | grep -q ' 7F49.*9000$' &&
-        [ $((SECONDS - begun)) -ge 20 ] || { cat "$work/generated" && return 1; }
+generates() {
+    "$apdu" "$select" "$verify_admin" "$generate" | tee "$work/generated" | tail -n 1 | grep -q ' 7F49.*9000$' ||
+        { cat "$work/generated" && return 1; }
+}
+
+# By the card's clock, which is not this machine's.
+took_20_s() {
+    on_host awk '$3 ~ /^00478000/ { took = $2 - $1 } END { print took " ms"; exit took < 20000 }' /run/work/key/apdus
 }
 
 check "the host: a key is plugged in" on_host start_key key --generate 20,silent=20
@@ -70,7 +73,8 @@ check "doctor says that the host still has it" wait_until 20 finds key 'is there
 check "what it names is typed on the host" type_what_ends_pcscd
 check "its line is typed here" type_line
 check "nothing is wrong here, and the key works" works_again
-check "it waits for a command of 20 s without a sign of life" generates_slowly
+check "it waits for a generation" generates
+check "that took 20 s without a sign of life" took_20_s
 check "which was executed once" on_host eval '[ "$(card_apdus key | grep -c ^00478000)" = 1 ]'
 
 check "provoked: it is shared by USB/IP" is_shared
