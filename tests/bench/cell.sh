@@ -289,7 +289,7 @@ cpu_ms() {
 # of_driver: what is asked of this driver only; prints what is wrong.
 of_driver() {
     local resets told
-    resets=$(grep -c 'the card has to be reset' "$work/pcscd.log")
+    resets=$(grep -c 'the card has to be reset to be usable' "$work/pcscd.log")
     told=$(grep -c 'Card Removed From' "$work/pcscd.log")
     [ "$resets" -le "$told" ] || echo "$resets resets; programs were told $told times"
     [ "$(cpu_ms)" -lt 1000 ] || echo "$(cpu_ms) ms of CPU time"
