@@ -43,33 +43,37 @@ static bool tell_of_unconfigured(const struct key *key, const char *name, struct
     return true;
 }
 
-void check_keys(const struct scene *scene, struct report *report)
+/* One that this driver does not serve. Returns whether it is a smart card key. */
+static bool tell_of_other(const struct key *key, struct report *report)
 {
     char name[KEY_NAME_SIZE], line[LINE_MAX_TO_TYPE];
+    key_name(key, name);
+    if (tell_of_unconfigured(key, name, report))
+        return true;
+    if (key->ccid_interface >= 0) {
+        line_to_type(line, "ifd-nitrokey describe %s", key->port);
+        tell(report, UNSEEN, "key", line,
+             "%s (%04x:%04x) at %s is new to this driver: this makes a file of it to be sent in", name, key->vendor_id,
+             key->product_id, key->port);
+        return true;
+    }
+    tell(report, FINE, "key", NULL, "%s (%04x:%04x) at %s has no smart card interface%s", name, key->vendor_id,
+         key->product_id, key->port,
+         key->model ? " now: its firmware is being updated" : ", so it is not for this driver");
+    return false;
+}
+
+void check_keys(const struct scene *scene, struct report *report)
+{
+    char name[KEY_NAME_SIZE];
     bool is_there = scene->key_count > 0;
     for (int i = 0; i < scene->key_count; i++) {
         key_name(&scene->keys[i], name);
         tell(report, FINE, "key", NULL, "%s (%04x:%04x) is plugged in at %s", name, scene->keys[i].vendor_id,
              scene->keys[i].product_id, scene->keys[i].port);
     }
-    for (int i = 0; i < scene->other_count; i++) {
-        const struct key *const key = &scene->other[i];
-        key_name(key, name);
-        if (tell_of_unconfigured(key, name, report)) {
-            is_there = true;
-        } else if (key->ccid_interface >= 0) {
-            is_there = true;
-            line_to_type(line, "ifd-nitrokey describe %s", key->port);
-            tell(report, UNSEEN, "key", line,
-                 "%s (%04x:%04x) at %s is new to this driver: this makes a file "
-                 "of it to be sent in",
-                 name, key->vendor_id, key->product_id, key->port);
-        } else {
-            tell(report, FINE, "key", NULL, "%s (%04x:%04x) at %s has no smart card interface%s", name, key->vendor_id,
-                 key->product_id, key->port,
-                 key->model ? " now: its firmware is being updated" : ", so it is not for this driver");
-        }
-    }
+    for (int i = 0; i < scene->other_count; i++)
+        is_there |= tell_of_other(&scene->other[i], report);
     if (!is_there)
         tell_of_absence(scene, report);
 }

@@ -39,7 +39,12 @@ on_bus() {
         pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
     drivers=$(pkg-config --variable=usbdropdir libpcsclite)
     pcscd_options=(--foreground --debug --apdu)
-    [ -e /run/dbus ] || [ -z "$(pcscd --help | grep -e --disable-polkit)" ] || pcscd_options+=(--disable-polkit)
+    [ -e /run/dbus ] || pcscd_options+=($(without_polkit))
+}
+
+# What tells pcscd not to ask polkit, which is not there, if it would.
+without_polkit() {
+    pcscd --help | grep -o -e --disable-polkit
 }
 
 # ---- waiting ----

@@ -22,6 +22,7 @@
 #define GENERATIONS_MAX 8
 #define SERIAL_DIGITS 8
 #define PRODUCT_DIGITS 4
+#define SPEC "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N]"
 #define MILLISECOND INT64_C(1000)
 #define SECOND (1000 * MILLISECOND)
 
@@ -71,8 +72,8 @@ struct settings {
     struct firmware_options firmware;
 };
 
-enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, PRODUCT, GENERATE, SIGN, RESET,
-                   COMMAND, LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
+enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, PRODUCT, GENERATE, SIGN,
+                   RESET, COMMAND, LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
     { "model", required_argument, NULL, MODEL },
@@ -119,11 +120,33 @@ static bool add_generation(struct icc_options *icc, bool *first, const char *tex
     return icc->generate_count < GENERATIONS_MAX && timing_parse(text, &icc->generate[icc->generate_count++]);
 }
 
-/* false after a message: the value is none */
+/* How long something takes; false after a message: the value is none. */
+static bool read_timing(struct settings *settings, enum option_code code, const char *value, bool *first_generation)
+{
+    switch (code) {
+    case GENERATE:
+        return add_generation(&settings->icc, first_generation, value)
+               || wrong("generate", value, SPEC ", 8 times at most");
+    case SIGN:
+        return timing_parse(value, &settings->icc.sign) || wrong("sign", value, SPEC);
+    case RESET:
+        return timing_parse(value, &settings->icc.reset) || wrong("reset", value, SPEC);
+    case COMMAND:
+        return timing_parse(value, &settings->icc.other) || wrong("command", value, SPEC);
+    case LINE_RATE:
+        return sscanf(value, "%7u%c", &settings->firmware.line_rate, &(char){ 0 }) == 1
+               || wrong("line-rate", value, "must be a number of bits a second");
+    case FIRST_BYTE_LIMIT:
+        return timing_parse_seconds(value, &settings->firmware.first_byte_limit_us)
+               || wrong("first-byte-limit", value, "must be seconds, as in 0.5");
+    default:
+        return false; /* getopt_long has said what is wrong */
+    }
+}
+
+/* As read_timing. */
 static bool read_option(struct settings *settings, enum option_code code, const char *value, bool *first_generation)
 {
-    static const char seconds[] = "must be seconds, as in 0.5";
-    static const char spec[] = "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N]";
     switch (code) {
     case MODEL:
         settings->model = identity_find(value);
@@ -154,21 +177,6 @@ static bool read_option(struct settings *settings, enum option_code code, const 
     case PRODUCT:
         settings->product = value;
         return is_hex(value, PRODUCT_DIGITS) || wrong("product", value, "must be 4 hexadecimal digits");
-    case GENERATE:
-        return add_generation(&settings->icc, first_generation, value)
-               || wrong("generate", value, "must be SECONDS[,silent=SECONDS][,wtx=SECONDS][,multiplier=N][,signs=N], 8 at most");
-    case SIGN:
-        return timing_parse(value, &settings->icc.sign) || wrong("sign", value, spec);
-    case RESET:
-        return timing_parse(value, &settings->icc.reset) || wrong("reset", value, spec);
-    case COMMAND:
-        return timing_parse(value, &settings->icc.other) || wrong("command", value, spec);
-    case LINE_RATE:
-        return sscanf(value, "%7u%c", &settings->firmware.line_rate, &(char){ 0 }) == 1
-               || wrong("line-rate", value, "must be a number of bits a second");
-    case FIRST_BYTE_LIMIT:
-        return timing_parse_seconds(value, &settings->firmware.first_byte_limit_us)
-               || wrong("first-byte-limit", value, seconds);
     case NO_STALE_PACKET:
         settings->firmware.no_stale_packet = true;
         return true;
@@ -179,8 +187,9 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         return settings->list = true;
     case HELP:
         return settings->help = true;
+    default:
+        return read_timing(settings, code, value, first_generation);
     }
-    return false; /* getopt_long has said what is wrong */
 }
 
 static bool complete(const struct settings *settings, bool words_left)

@@ -73,17 +73,13 @@ shows_who() {
 is_not_for_pcscd() {
     groupadd --system pcscd && useradd --system --gid pcscd --no-create-home pcscd &&
         printf '%s\n' '[Service]' User=pcscd ExecStart= \
-            "ExecStart=/usr/sbin/pcscd --foreground $(pcscd --help | grep -o -e --disable-polkit)" \
+            "ExecStart=/usr/sbin/pcscd --foreground $(without_polkit)" \
             >/run/systemd/system/pcscd.service.d/user.conf &&
         systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
 }
 
 persists() {
     echo 1 >"$(device_of key)/power/persist"
-}
-
-tagged() {
-    udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
 }
 
 # ---- what the pages say ----

@@ -48,6 +48,11 @@ node_of() {
     device=$(device_of "$1") && printf '/dev/bus/usb/%03d/%03d\n' "$(<"$device/busnum")" "$(<"$device/devnum")"
 }
 
+# tagged: whoever sits at the computer may open it.
+tagged() {
+    udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
+}
+
 # keep_work: the guest does it.
 keep_work() {
     tail -n 20 "$work"/*.log "$work"/*/log >&2 2>/dev/null
@@ -76,7 +81,7 @@ pcscd_units() {
 start_pcscd() {
     mkdir -p /run/pcscd
     # by systemd it may ask polkit, see guest
-    env "$@" pcscd --foreground --debug --apdu $(pcscd --help | grep -o -e --disable-polkit) >>"$work/pcscd.log" 2>&1 &
+    env "$@" pcscd --foreground --debug --apdu $(without_polkit) >>"$work/pcscd.log" 2>&1 &
     pcscd_pid=$!
     wait_until 60 pcscd_answers || {
         echo "pcscd does not answer: $(tail -n 1 "$work/pcscd.log")"

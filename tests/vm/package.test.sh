@@ -8,8 +8,8 @@
 
 # Nothing of ours is there.
 prepare_machine() {
-    (cd "$BUILD/vm/installed" && find . -type f) | (cd / && xargs rm) && rmdir -p "$drivers"/ifd-nitrokey.bundle/Contents/Linux
-    udevadm control --reload &&
+    (cd "$BUILD/vm/installed" && find . -type f) | (cd / && xargs rm) && rm -r "$drivers/ifd-nitrokey.bundle" &&
+        udevadm control --reload &&
         pcscd_units ExecStart= "ExecStart=/usr/sbin/pcscd --foreground --debug" "StandardOutput=append:$work/pcscd.log"
 }
 
@@ -41,10 +41,6 @@ served_by() {
     local maps
     wait_until 60 cards_present 1 && serves && maps=/proc/$(pgrep -x pcscd)/maps && grep -F "/$1/" "$maps" &&
         not grep -F "/$2/" "$maps"
-}
-
-tagged() {
-    udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
 }
 
 # As a software centre would compare them, with what the kernel says of the key's interfaces.

@@ -21,7 +21,7 @@ make_unit() {
 [Unit]
 DefaultDependencies=no
 [Service]
-ExecStart=/usr/sbin/pcscd --foreground --debug --apdu $(pcscd --help | grep -o -e --disable-polkit)
+ExecStart=/usr/sbin/pcscd --foreground --debug --apdu $(without_polkit)
 StandardOutput=append:$work/pcscd.log
 StandardError=append:$work/pcscd.log
 User=pcscd
@@ -67,10 +67,6 @@ is_in_sandbox() {
 
 node_is_for_group() {
     equal "$(stat -c '%G %a' "$(node_of key)")" "pcscd $1"
-}
-
-tagged() {
-    udevadm info "$(device_of key)" | grep -E '^E: CURRENT_TAGS=.*:uaccess:'
 }
 
 # change_event: as by "udevadm trigger", with which a package's installation ends.
