@@ -28,7 +28,7 @@ DAEMON_ARGS='${pcscd_options[*]/--foreground/}'
 END
         echo 'Defaults env_keep += "SYSTEMD_DEVICE_VERIFY_SYSFS LD_PRELOAD USBFS_SHIM_LOG"' >/etc/sudoers.d/bus &&
         touch "$work/pcscd.log" && ln -s "$work/pcscd.log" /var/log/syslog || return
-    [ -z "$(busybox syslogd --help 2>&1 | grep -w -e -s)" ] || all+=(-s 0) # else it keeps the last 200 KB only
+    [ -z "$(busybox syslogd --help 2>&1 | grep -w -e -s)" ] || all=(-s 0) # else it keeps the last 200 KB only
     busybox syslogd -n -O "$work/pcscd.log" "${all[@]}" &
     sudo -n true 2>/dev/null || stand_in sudo <<<'exec "$@"'
     wait_until 10 test -e /dev/log

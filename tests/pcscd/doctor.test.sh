@@ -114,11 +114,12 @@ opensc_leaves_it_out() {
     printf '%s\n' 'app default {' '    ignored_readers = "Nitrokey";' '}' >"$OPENSC_CONF"
 }
 
-# What it says there is why.
+# Its library is no library.
 opensc_cannot_start() {
     library=$(ldconfig -p | awk '/libopensc.so/ { print $NF; exit }') && mount --bind /dev/null "$library"
 }
 
+# The line that doctor tells to type says why.
 opensc_says_why() {
     bash -c "$line" 2>&1 | grep 'error while loading shared libraries'
 }

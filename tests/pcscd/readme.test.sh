@@ -255,9 +255,6 @@ elsewhere "meson setup build" tests/setup.sh 'meson setup'
 elsewhere "ninja -C build tests/virtual-nitrokey" tests/setup.sh 'ninja -C'
 elsewhere "meson test -C build" tests/run 'meson test -C'
 elsewhere "sudo apt update" tests/setup.sh 'apt-get -qq update'
-for line in "sudo udevadm control --reload" "udevadm control --reload"; do
-    elsewhere "$line" tests/vm/doctor.test.sh 'does "udevadm control --reload"'
-done
 for line in "udevadm control --reload || true" "udevadm trigger --subsystem-match=usb || true"; do
     elsewhere "$line" tests/vm/package.test.sh 'shown debian/postinst'
 done
@@ -266,19 +263,19 @@ for line in "meson compile -C build" 'meson install -C build --destdir "$pkgdir"
     elsewhere "$line" tests/checks/package 'shown PKGBUILD'
 done
 elsewhere "modprobe vhci-hcd" tests/vm/run 'modprobe'
-elsewhere "sudo systemctl restart pcscd" tests/vm/doctor.test.sh '"systemctl restart pcscd"'
-for line in "systemctl edit pcscd" "systemctl restart pcscd" "journalctl -u pcscd" \
+for line in "udevadm control --reload" "sudo udevadm control --reload" "systemctl edit pcscd" \
+    "sudo systemctl restart pcscd" "systemctl restart pcscd" "journalctl -u pcscd" \
     "sudo systemctl stop pcscd.socket pcscd.service" "sudo systemctl start pcscd.socket" \
     "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
     "usbip attach --remote 127.0.0.1 --busid 1-1" "usbip detach --port 0"; do
     elsewhere "$line" tests/vm/doctor.test.sh "\"$line\""
 done
-# Too long for all tests, but run before each change of its figures.
-elsewhere "tests/bench/survival" tests/bench/survival 'Usage: tests/bench/survival'
-elsewhere "tests/bench/run --repeat 3" tests/bench/run '--repeat N'
+# The first two in part: all stacks, and three runs, would take too long.
+elsewhere "tests/bench/survival" tests/checks/figures '/bench/survival" '
+elsewhere "tests/bench/run --repeat 3" tests/checks/figures '/bench/run" --repeat 1'
 elsewhere "tests/pcscd/counts.test.sh" tests/run 'run_scripts pcscd'
-elsewhere "tests/bench/hostile" tests/bench/hostile 'Usage: tests/bench/hostile'
-elsewhere "tests/coverage" tests/coverage 'Usage: tests/coverage'
+elsewhere "tests/bench/hostile" tests/checks/figures '/bench/hostile" --check'
+elsewhere "tests/coverage" tests/checks/figures '/coverage"'
 elsewhere "tests/fuzz/run SECONDS" tests/run 'tests/fuzz/run" 3'
 elsewhere "tests/run fuzz" tests/run 'phase_fuzz'
 check "no command is left that no test runs" all_are_covered

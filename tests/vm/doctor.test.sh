@@ -147,9 +147,11 @@ check "its line is typed" type_line
 check "and the key works" works_again
 
 does "udevadm control --reload"
+does "sudo udevadm control --reload"
 check "systemctl edit pcscd" edits systemctl edit pcscd
 check "a log by systemd" with_journal
 does "systemctl restart pcscd"
+does "sudo systemctl restart pcscd"
 does "sudo systemctl stop pcscd.socket pcscd.service"
 does "sudo systemctl start pcscd.socket"
 check "journalctl -u pcscd" wait_until 30 journal_says journalctl -u pcscd
