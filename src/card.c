@@ -61,7 +61,8 @@ enum err card_power_off(struct card *card, struct vigil *vigil)
     static const struct ccid_command power_off = { .type = CCID_ICC_POWER_OFF };
     struct ccid_answer answer;
     card->powered = false;
-    return exchange_run(card->exchange, &power_off, vigil, &answer);
+    const enum err err = exchange_run(card->exchange, &power_off, vigil, &answer);
+    return err == ERR_NONE && answer.status != CCID_OK ? ERR_CARD : err;
 }
 
 const struct atr *card_atr(const struct card *card)

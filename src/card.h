@@ -33,6 +33,7 @@ void card_init(struct card *card, struct exchange *exchange, const struct model 
 /* Powers the card on or, when it is powered, resets it cold. A pending command is lost. ERR_CARD: it is mute, or speaks
  * no T=1. */
 enum err card_power_on(struct card *card, struct vigil *vigil);
+/* ERR_CARD: the reader refused; the card may still have power, and its PIN state. */
 enum err card_power_off(struct card *card, struct vigil *vigil);
 
 /* The ATR of the powered card; NULL when there is none. */

@@ -167,11 +167,16 @@ EXPORT RESPONSECODE IFDHSetProtocolParameters(DWORD Lun, DWORD Protocol, UCHAR F
     (void)PTS1; /* the firmware has done the PPS already */
     (void)PTS2;
     (void)PTS3;
+    if (Protocol != SCARD_PROTOCOL_T1)
+        return IFD_PROTOCOL_NOT_SUPPORTED;
     struct reader *reader = reader_acquire(Lun);
     if (!reader)
         return IFD_COMMUNICATION_ERROR;
+    struct atr atr;
+    const bool powered = reader_atr(reader, &atr);
     reader_release(reader);
-    return Protocol == SCARD_PROTOCOL_T1 ? IFD_SUCCESS : IFD_PROTOCOL_NOT_SUPPORTED;
+    /* After a success pcscd counts the card as in use, and nobody else can make it power the card on. */
+    return powered ? IFD_SUCCESS : IFD_COMMUNICATION_ERROR;
 }
 
 /* ---- the card ---- */

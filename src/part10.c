@@ -87,16 +87,15 @@ static enum err give_string(struct reader *reader, enum usb_string which, uint8_
 enum err part10_attribute(struct reader *reader, uint32_t tag, uint8_t *value, size_t *length)
 {
     const struct reader_facts facts = reader_facts(reader);
-    const bool present = reader_presence(reader) == READER_PRESENT;
     struct atr atr;
     switch (tag) {
     case TAG_IFD_ATR:
     case SCARD_ATTR_ATR_STRING:
         return give_atr(reader, value, length);
     case SCARD_ATTR_ICC_PRESENCE: /* 0 absent, 2 present */
-        return give(present ? "\2" : "\0", 1, value, length);
+        return give(reader_presence(reader) == READER_PRESENT ? "\2" : "\0", 1, value, length);
     case SCARD_ATTR_ICC_INTERFACE_STATUS: /* contact active */
-        return give(present && reader_atr(reader, &atr) ? "\1" : "\0", 1, value, length);
+        return give(reader_atr(reader, &atr) ? "\1" : "\0", 1, value, length);
     case SCARD_ATTR_VENDOR_NAME:
         return give_string(reader, USB_STRING_MANUFACTURER, value, length);
     case SCARD_ATTR_VENDOR_IFD_SERIAL_NO:

@@ -36,6 +36,7 @@ struct reader {
     struct trace trace;
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
+    bool usable;  /* the last power on has succeeded */
 
     struct presence_state presence;
 };
@@ -320,44 +321,45 @@ static struct vigil power_vigil(struct reader *reader)
     return vigil_within(&vigil, left > 500 ? (uint32_t)left : 500, now);
 }
 
-/* A key that is at work still for somebody else. pcscd tries once only, unless the card comes anew. */
-static enum err note_power(struct reader *reader, enum err err)
+/*
+ * After a power on that has failed, pcscd tries again only when the card comes anew, or at an SCardConnect while nobody
+ * has the card in use. So a card that fails in use comes anew, or nobody would get it until all programs have left.
+ * Only once: a program that connects whenever a card comes must not go round in circles with a mute one.
+ */
+static enum err note_power(struct reader *reader, bool was_usable, enum err err)
 {
-    if (err == ERR_TIMEOUT)
+    if (err == ERR_TIMEOUT || (err != ERR_NONE && was_usable))
         presence_set_card_lost(&reader->presence);
     return note(reader, err);
 }
 
-static enum err power_on(struct reader *reader, struct vigil *vigil, struct atr *atr)
+/* cold: power off first. */
+static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
 {
-    const enum err err = card_power_on(&reader->card, vigil);
+    if (!presence_is_claimed(&reader->presence))
+        return ERR_BUSY;
+    pthread_mutex_lock(&reader->lock);
+    struct vigil vigil = power_vigil(reader);
+    const bool was_usable = reader->usable;
+    enum err err = cold ? card_power_off(&reader->card, &vigil) : ERR_NONE;
+    if (err == ERR_NONE)
+        err = card_power_on(&reader->card, &vigil);
+    reader->usable = err == ERR_NONE;
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
-    return explain(reader, err);
+    (void)explain(reader, err);
+    pthread_mutex_unlock(&reader->lock);
+    return note_power(reader, was_usable, err);
 }
 
 enum err reader_power_on(struct reader *reader, struct atr *atr)
 {
-    if (!presence_is_claimed(&reader->presence))
-        return ERR_BUSY;
-    pthread_mutex_lock(&reader->lock);
-    struct vigil vigil = power_vigil(reader);
-    const enum err err = power_on(reader, &vigil, atr);
-    pthread_mutex_unlock(&reader->lock);
-    return note_power(reader, err);
+    return power_on(reader, false, atr);
 }
 
 enum err reader_reset(struct reader *reader, struct atr *atr)
 {
-    if (!presence_is_claimed(&reader->presence))
-        return ERR_BUSY;
-    pthread_mutex_lock(&reader->lock);
-    struct vigil vigil = power_vigil(reader);
-    enum err err = card_power_off(&reader->card, &vigil);
-    if (err == ERR_NONE)
-        err = power_on(reader, &vigil, atr);
-    pthread_mutex_unlock(&reader->lock);
-    return note_power(reader, err);
+    return power_on(reader, true, atr);
 }
 
 enum err reader_power_off(struct reader *reader)
@@ -397,6 +399,8 @@ struct reader_facts reader_facts(const struct reader *reader)
 
 bool reader_atr(struct reader *reader, struct atr *atr)
 {
+    if (reader_presence(reader) != READER_PRESENT)
+        return false;
     pthread_mutex_lock(&reader->lock);
     const struct atr *present = card_atr(&reader->card);
     if (present)

@@ -36,7 +36,7 @@ struct reader *reader_acquire(unsigned long lun);
 void reader_release(struct reader *reader);
 
 /* Cold reset and ATR. The first one after open is bounded so that open, presence and power on take 5 s in all.
- * After ERR_TIMEOUT the card is reported absent once, so that pcscd tries again. */
+ * After ERR_TIMEOUT, and when a card that was in use fails, it is reported absent once, so that pcscd tries again. */
 enum err reader_power_on(struct reader *reader, struct atr *atr);
 /* Power off, then on: some firmwares keep a verified PIN over a mere power on. */
 enum err reader_reset(struct reader *reader, struct atr *atr);
@@ -62,7 +62,7 @@ struct reader_facts {
     struct ccid_class class;
 };
 struct reader_facts reader_facts(const struct reader *reader);
-/* A copy of the ATR; false when the card is not powered. */
+/* A copy of the ATR; false when there is no powered card: also after an unplug, without the claim, after a reset. */
 bool reader_atr(struct reader *reader, struct atr *atr);
 /* See usb_string(). */
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size);

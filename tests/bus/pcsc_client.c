@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pcsc_client.c - what programs do with PC/SC beyond sending APDUs, on the first reader, whose card is an OpenPGP card;
- * see USAGE. */
+/* pcsc_client.c - what programs do with PC/SC beyond sending APDUs, on the first reader, whose card is an OpenPGP card,
+ * but where nothing more than an answer is asked of it; see USAGE. */
 #include <pthread.h>
 #include <reader.h>
 #include <stdatomic.h>
@@ -16,7 +16,7 @@
 #define THREADS 100
 
 static const char USAGE[] =
-    "Usage: pcsc_client transactions|sharing|reconnects|cancel|attributes|threads\n"
+    "Usage: pcsc_client transactions|sharing|reconnects|unpower|direct|cancel|attributes|threads\n"
     "Exit status: 0 all was as it must be; 1 it was not, the last line says what; 2 wrong usage.\n";
 
 /* Ends the program with the place and what was found, unless it is what must be. */
@@ -97,6 +97,13 @@ static void served(const struct client *client)
     bool right = false;
     expect(ask_name(client, &right), SCARD_S_SUCCESS);
     require(right);
+}
+
+/* Any card has a status word for this. */
+static void answered(const struct client *client)
+{
+    bool right;
+    expect(ask_name(client, &right), SCARD_S_SUCCESS);
 }
 
 static void pause_ms(long ms)
@@ -210,6 +217,59 @@ static void reconnects(void)
     release(&second);
 }
 
+/* ---- a card without power: who connects gets it powered on, though another program has a connection ---- */
+
+static LONG reconnect(struct client *client)
+{
+    return SCardReconnect(client->card, SCARD_SHARE_SHARED, SCARD_PROTOCOL_T1, SCARD_LEAVE_CARD, &client->protocol);
+}
+
+static void everybody_is_served(struct client *holder, struct client *next)
+{
+    for (int i = 0; i < 3; i++) {
+        expect(join_card(next, SCARD_SHARE_SHARED), SCARD_S_SUCCESS);
+        answered(next);
+        leave(next);
+    }
+    expect(reconnect(holder), SCARD_S_SUCCESS);
+    answered(holder);
+}
+
+/* As pyscard disconnects, while ssh-agent, a browser or the like holds on to the card. */
+static void unpower(void)
+{
+    struct client holder, other, next;
+    bool right;
+    establish(&holder);
+    establish(&other);
+    establish(&next);
+    expect(join_card(&holder, SCARD_SHARE_SHARED), SCARD_S_SUCCESS);
+    expect(join_card(&other, SCARD_SHARE_SHARED), SCARD_S_SUCCESS);
+    answered(&holder);
+    expect(SCardDisconnect(other.card, SCARD_UNPOWER_CARD), SCARD_S_SUCCESS);
+    expect(ask_name(&holder, &right), SCARD_W_RESET_CARD);
+    expect(reconnect(&holder), SCARD_W_UNRESPONSIVE_CARD);
+    everybody_is_served(&holder, &next);
+    leave(&holder);
+    release(&holder);
+    release(&other);
+    release(&next);
+}
+
+/* pcscd has taken the power of the card, since nobody used it. */
+static void direct(void)
+{
+    struct client holder, next;
+    establish(&holder);
+    establish(&next);
+    expect(join_card(&holder, SCARD_SHARE_DIRECT), SCARD_S_SUCCESS);
+    expect(reconnect(&holder), SCARD_W_UNRESPONSIVE_CARD);
+    everybody_is_served(&holder, &next);
+    leave(&holder);
+    release(&holder);
+    release(&next);
+}
+
 /* ---- cancel: who waits for a card to go is called back ---- */
 
 struct watcher {
@@ -317,7 +377,8 @@ int main(int argc, char *argv[])
         const char *name;
         void (*run)(void);
     } STORIES[] = {
-        { "transactions", transactions }, { "sharing", sharing }, { "reconnects", reconnects }, { "cancel", cancel },
+        { "transactions", transactions }, { "sharing", sharing }, { "reconnects", reconnects },
+        { "unpower", unpower },           { "direct", direct },   { "cancel", cancel },
         { "attributes", attributes },     { "threads", threads },
     };
     for (size_t i = 0; argc == 2 && i < COUNT(STORIES); i++)
