@@ -35,7 +35,8 @@ on_bus() {
         bundle=$(built ifd-nitrokey.bundle) || exit 1
         exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} --bundle "$bundle" "$0" "$@"
     fi
-    virtual_nitrokey=$(built virtual-nitrokey) && usbfs_shim=$(built usbfs_shim.so) && apdu=$(built apdu) &&
+    usbfs_shim=/run/usbfs_shim.so # LD_PRELOAD takes no path with a space
+    virtual_nitrokey=$(built virtual-nitrokey) && cp "$(built usbfs_shim.so)" "$usbfs_shim" && apdu=$(built apdu) &&
         pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
     drivers=$(pkg-config --variable=usbdropdir libpcsclite)
     pcscd_options=(--foreground --debug --apdu)
