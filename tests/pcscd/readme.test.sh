@@ -67,7 +67,7 @@ nothing_else_is_installed() {
 }
 
 nothing_is_left() {
-    equal "$(find /usr/local "$rules" "$drivers" -path '*ifd-ccid*' -prune -o -type f -print)" ""
+    equal "$(find /usr/local "$rules" "$drivers" -path '*ifd-ccid*' -prune -o \( -type f -o -name '*nitrokey*' \) -print)" ""
 }
 
 # ---- what is installed ----
@@ -239,6 +239,7 @@ does "tests/run --help"
 as "build/tests/virtual-nitrokey --help" "$virtual_nitrokey" --help
 check "what was installed last is uninstalled" meson install -C build
 does "sudo ninja -C build uninstall"
+does 'sudo rm -rf "$(pkg-config --variable=usbdropdir libpcsclite)/ifd-nitrokey.bundle"'
 check "nothing of it is left" nothing_is_left
 
 check "the key is taken out" stop_key key
