@@ -5,8 +5,8 @@
 #     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)
 #     on_bus "$@"
 #
-# BUILD is the build directory, ../../build-tests if unset. TEST_ROOT is another Debian, whose programs are to be used, see
-# enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
+# BUILD is the build directory, ../../build-tests if unset. TEST_ROOT is another Debian, whose programs are to be used,
+# see enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
 # goes with the scenario, but a failed one is kept in $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -17,8 +17,8 @@ if [ -z "${TEST_BUS:-}" ] && [ "$(id -u)" = 0 ]; then
     done
     chown -R nobody "$copy"
     # as /etc/profile has it, without /usr/sbin
-    HOME=$copy BUILD=$copy/build-tests PATH=/usr/local/bin:/usr/bin:/bin setpriv --reuid nobody --regid nogroup --clear-groups \
-        "$copy/tests/bus/$(basename "$0")"
+    HOME=$copy BUILD=$copy/build-tests PATH=/usr/local/bin:/usr/bin:/bin \
+        setpriv --reuid nobody --regid nogroup --clear-groups "$copy/tests/bus/$(basename "$0")"
     exit
 fi
 on_bus "$@"
