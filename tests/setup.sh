@@ -70,7 +70,8 @@ configure() {
 # build_in DIRECTORY [MESON-OPTION...]: configures and builds.
 build_in() {
     local directory=$1 lock
-    exec {lock}>"$directory.lock"
+    { exec {lock}>"$directory.lock"; } 2>/dev/null ||
+        die "no permission to write to $directory: remove $directory*, or name another directory in BUILD"
     flock "$lock" # two may be started at once
     if ! configure "$@" || ! ninja -C "$directory" >>"$directory.log" 2>&1; then
         tail -n 40 "$directory.log" >&2
