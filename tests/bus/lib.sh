@@ -5,12 +5,12 @@
 #     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)
 #     on_bus "$@"
 #
-# BUILD is the build directory, ../../build if unset. TEST_ROOT is another Debian, whose programs are to be used, see
-# enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
+# BUILD is the build directory, ../../build-tests if unset. TEST_ROOT is another Debian, whose programs are to be used,
+# see enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
 # goes with the scenario, but a failed one is kept in $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-: "${BUILD:=$(cd "$here/../.." && pwd)/build}"
+: "${BUILD:=$(cd "$here/../.." && pwd)/build-tests}"
 export BUILD
 export LC_ALL=C.UTF-8
 work=/run/work
@@ -29,17 +29,21 @@ built() {
 
 # on_bus [ARGUMENT...]: runs the script once more on a bus of its own, with our bundle beside libccid.
 on_bus() {
-    local bundle
     scenario=${*:+-$*}
-    if [ -z "${TEST_BUS:-}" ]; then
-        bundle=$(built ifd-nitrokey.bundle) || exit 1
-        exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} --bundle "$bundle" "$0" "$@"
-    fi
-    virtual_nitrokey=$(built virtual-nitrokey) && usbfs_shim=$(built usbfs_shim.so) && apdu=$(built apdu) &&
+    [ -n "${TEST_BUS:-}" ] || exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} "$0" "$@"
+    usbfs_shim=/run/usbfs_shim.so # LD_PRELOAD takes no path with a space
+    virtual_nitrokey=$(built virtual-nitrokey) && cp "$(built usbfs_shim.so)" "$usbfs_shim" && apdu=$(built apdu) &&
         pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
-    drivers=$(pkg-config --variable=usbdropdir libpcsclite)
+    drivers=$(pkg-config --variable=usbdropdir libpcsclite) && lay_out_bundle || exit 1
     pcscd_options=(--foreground --debug --apdu)
     [ -e /run/dbus ] || pcscd_options+=($(without_polkit))
+}
+
+# Our bundle, as "meson install" lays it out.
+lay_out_bundle() {
+    local contents=$drivers/ifd-nitrokey.bundle/Contents
+    mkdir -p "$contents/Linux" && cp "$(built Info.plist)" "$contents" &&
+        cp "$(built libifd-nitrokey.so)" "$contents/Linux"
 }
 
 # What tells pcscd not to ask polkit, which is not there, if it would.

@@ -10,15 +10,15 @@ if [ -z "${TEST_BUS:-}" ] && [ "$(id -u)" = 0 ]; then
         summary
     }
     copy=$(mktemp -d) && trap 'rm -rf "$copy"' EXIT
-    mkdir -p "$copy/tests" "$copy/build"
+    mkdir -p "$copy/tests" "$copy/build-tests"
     cp -r "$here" "$copy/tests" && cp -r "$here/../pcscd" "$copy/tests" && cp -r "$here/../../readers" "$copy"
-    for name in virtual-nitrokey usbfs_shim.so apdu pcsc_list ifd-nitrokey.bundle; do
-        cp -r "$(built "$name")" "$copy/build"
+    for name in virtual-nitrokey usbfs_shim.so apdu pcsc_list Info.plist libifd-nitrokey.so; do
+        cp "$(built "$name")" "$copy/build-tests"
     done
     chown -R nobody "$copy"
     # as /etc/profile has it, without /usr/sbin
-    HOME=$copy BUILD=$copy/build PATH=/usr/local/bin:/usr/bin:/bin setpriv --reuid nobody --regid nogroup --clear-groups \
-        "$copy/tests/bus/$(basename "$0")"
+    HOME=$copy BUILD=$copy/build-tests PATH=/usr/local/bin:/usr/bin:/bin \
+        setpriv --reuid nobody --regid nogroup --clear-groups "$copy/tests/bus/$(basename "$0")"
     exit
 fi
 on_bus "$@"

@@ -10,7 +10,7 @@ rule=/etc/polkit-1/rules.d/50-pcscd-person.rules
 
 # What "meson install" has made, and a person who may use sudo. Nobody sits at this computer.
 prepare_machine() {
-    private_machine && tar -C "$BUILD/stage" -c . | tar -C / -x --keep-directory-symlink &&
+    private_machine && tar -C "$BUILD/debian/installed" -c . | tar -C / -x --keep-directory-symlink &&
         useradd --create-home --shell /bin/bash person &&
         echo 'person ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/person && cp "$apdu" "$work/apdu" || return
     stand_in doctor <<<'exec setpriv --reuid person --regid person --init-groups --reset-env ifd-nitrokey "$@"'

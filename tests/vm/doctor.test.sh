@@ -9,7 +9,8 @@ prepare_machine() {
     pcscd_units "StandardOutput=append:$work/pcscd.log" "StandardError=append:$work/pcscd.log" &&
         archive "$BUILD/vm/archive" || return
     export GNUPGHOME=$work/gnupg && mkdir -m 700 "$GNUPGHOME" && echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
-    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && cp "$tool" "$work/bin/doctor"
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" &&
+        ln -s "$BUILD" "$work/source/build-tests" && cd "$work/source" && cp "$tool" "$work/bin/doctor"
 }
 
 # ---- what goes wrong ----
@@ -156,8 +157,8 @@ does "sudo systemctl stop pcscd.socket pcscd.service"
 does "sudo systemctl start pcscd.socket"
 check "journalctl -u pcscd" wait_until 30 journal_says journalctl -u pcscd
 check "the key is taken out" stop_key key
-check "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
-    served_by_tcp "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240"
+check "build-tests/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
+    served_by_tcp "build-tests/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240"
 ip link set lo up
 does "usbip attach --remote 127.0.0.1 --busid 1-1"
 check "it has a card" wait_until 60 cards_present 1
