@@ -31,7 +31,7 @@ built() {
 on_bus() {
     local bundle
     scenario=${*:+-$*}
-    if [ -z "${TEST_BUS:-}" ]; then
+    if [ "${TEST_BUS:-}" != "$(readlink /proc/self/ns/mnt)" ]; then
         bundle=$(built ifd-nitrokey.bundle) || exit 1
         exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} --bundle "$bundle" "$0" "$@"
     fi

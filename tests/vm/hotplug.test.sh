@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # hotplug.test.sh - keys come and go, at bad moments too: pcscd keeps on serving, and nothing of it is lost.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 
 # ---- what pcscd owns ----
 

@@ -5,6 +5,7 @@
 # A virtual key is plugged into the kernel's USB/IP host controller (vhci-hcd), udevd does what it does, pcscd is Debian's
 # and finds the bundle where meson has installed it.
 
+. "$(dirname "${BASH_SOURCE[0]}")/guard.sh" || exit
 . "$(dirname "${BASH_SOURCE[0]}")/../bus/lib.sh"
 . "$here/../pcscd/story.sh"
 vhci=/sys/devices/platform/vhci_hcd.0

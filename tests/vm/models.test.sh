@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # models.test.sh - each model on a real kernel: enumerated, served by our bundle beside libccid; a key is generated.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 . "$here/../pcscd/card.sh"
 
 card_status() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # siblings.test.sh - the other interfaces of a key stay with the kernel: the disk is read all through a generation.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 
 bound_to() {
     local interface

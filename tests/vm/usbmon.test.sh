@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # usbmon.test.sh - what goes over the bus, as the kernel sees it: two transfers for an APDU, and none at rest.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 
 listen() {
     mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
