@@ -11,14 +11,16 @@
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BUILD:=$(cd "$here/../.." && pwd)/build}"
+[[ $BUILD == /* ]] || BUILD=$PWD/$BUILD
 export BUILD
+. "$here/hide.sh"
 export LC_ALL=C.UTF-8
 work=/run/work
 
 # built NAME: the path of a program or bundle in the build directory.
 built() {
     local found
-    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian \
+    found=$(find "$BUILD" -mindepth 1 \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian \
         -o -name completions \) -prune -o -name "$1" -print -quit)
     [ -n "$found" ] || {
         echo "$1 is not in $BUILD" >&2
@@ -35,7 +37,8 @@ on_bus() {
         bundle=$(built ifd-nitrokey.bundle) || exit 1
         exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} --bundle "$bundle" "$0" "$@"
     fi
-    virtual_nitrokey=$(built virtual-nitrokey) && usbfs_shim=$(built usbfs_shim.so) && apdu=$(built apdu) &&
+    usbfs_shim=/run/usbfs_shim.so # where everybody gets, and as LD_PRELOAD takes it: without a space
+    virtual_nitrokey=$(built virtual-nitrokey) && cp "$(built usbfs_shim.so)" "$usbfs_shim" && apdu=$(built apdu) &&
         pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
     drivers=$(pkg-config --variable=usbdropdir libpcsclite)
     pcscd_options=(--foreground --debug --apdu)

@@ -59,11 +59,12 @@ keep_work() {
     show_logs
 }
 
-# archive DIRECTORY: apt knows this archive only, since there is no network.
+# archive DIRECTORY: apt knows this archive only, since there is no network. It is copied to where apt's own user gets.
 archive() {
     rm -f /var/lib/man-db/auto-update # the index of all manual pages would take longer than all else
     rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* &&
-        echo "deb [trusted=yes] file:$1 ./" >/etc/apt/sources.list && apt-get -q update
+        install -d -m 755 /run/archive && install -m 644 -t /run/archive "$1"/* &&
+        echo "deb [trusted=yes] file:/run/archive ./" >/etc/apt/sources.list && apt-get -q update
 }
 
 # pcscd_units SETTING...: Debian's units, but started without all else that a computer starts; with these of the service.
