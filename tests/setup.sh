@@ -3,6 +3,7 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${BUILD:-$top/build-tests} # not README's, which may be root's, and has no tests
+[[ $build == /* ]] || build=$PWD/$build
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # on Debian an ordinary user's has only the others
 
 build_packages=(meson ninja-build gcc libc6-dev pkg-config python3 git ca-certificates zlib1g-dev

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # polkit.test.sh - pcscd asks polkit, which turns away who does not sit at the computer: ifd-nitrokey doctor finds it, and
 # its line, typed by that person with sudo, lets them in.
+[ -n "${TEST_ROOT:-}" ] || {
+    echo "$(basename "$0"): refused, since it would make a person on this computer. It is for tests/debian/run" >&2
+    exit 2
+}
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/../pcscd/story.sh"

@@ -26,7 +26,7 @@ as() {
 # elsewhere COMMAND FILE TEXT: run by this test, in which this text stands.
 elsewhere() {
     echo "$1" >>"$work/covered"
-    check "$1 is run by $2" grep -qF -e "$3" "$top/$2"
+    expect "$1 is run by $2" grep -qF -e "$3" "$top/$2"
 }
 
 # tests/run is what runs this, and so are its phases.
@@ -171,18 +171,18 @@ check "all that README says is installed" is_installed
 check "and nothing else" nothing_else_is_installed
 does "pkg-config --variable=usbdropdir libpcsclite"
 as "man ifd-nitrokey" mman -M /usr/local/share/man ifd-nitrokey
-check "the manual pages are clean" manuals_are_clean
-check "bash completes the verbs and their options" verbs_are_completed
-check "software centres learn of all models" metainfo_names_all_models
-check "README, the manual page and the driver agree on how long to wait" patience_is_told
-check "a build in another directory is the same byte for byte" is_reproducible
-check "a package's rules name pcscd's group" for_a_package
+expect "the manual pages are clean" manuals_are_clean
+expect "bash completes the verbs and their options" verbs_are_completed
+expect "software centres learn of all models" metainfo_names_all_models
+expect "README, the manual page and the driver agree on how long to wait" patience_is_told
+expect "a build in another directory is the same byte for byte" is_reproducible
+expect "a package's rules name pcscd's group" for_a_package
 
 new_gpg_home
 check "a key is plugged in" start_key key --generate 1
 others_send[key]=yes # while pcscd runs as README says, without a log of APDUs
 check "pcscd starts" service pcscd start
-check "bash completes the port of a key" completes "1-1" describe 1
+expect "bash completes the port of a key" completes "1-1" describe 1
 check "ifd-nitrokey doctor's line is typed, then nothing is wrong" doctor_mends
 does "ifd-nitrokey --version"
 does "ifd-nitrokey doctor"

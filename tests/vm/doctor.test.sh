@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # doctor.test.sh - what ifd-nitrokey doctor finds of udev and systemd is provoked, and its line typed; then the key works.
 # It needs systemd, for the units of pcscd.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 . "$here/../pcscd/diagnosis.sh"
 
 prepare_machine() {
