@@ -7,7 +7,7 @@ hide() {
     local top kept status=0
     local -A descriptors=()
     top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
-    for kept in "$top" "$(realpath -m "${BUILD:-$top/build}")"; do
+    for kept in "$top" "$(realpath -m "${BUILD:-$top/build-tests}")"; do
         [ ! -d "$kept" ] || exec {descriptors[$kept]}<"$kept" # the way to what the mount hides
     done
     # not sticky, or a user namespace's root may not write to /dev/null

@@ -46,6 +46,9 @@ keeps_over_suspend() {
 check "only our rules are there" only_our_rules
 if udevadm verify --help >/dev/null 2>&1; then
     expect "udevadm verify finds nothing" udevadm verify "$rules/70-ifd-nitrokey.rules"
+    check "rules for a group that there is not" our_rules_for_group no-such-group
+    expect "udevadm verify finds nothing in them either" udevadm verify "$rules/70-ifd-nitrokey.rules"
+    check "the rules as they were built" cp "$(built 70-ifd-nitrokey.rules)" "$rules"
 else
     skip "udevadm verify finds nothing" "this udevadm has no such command, it came with version 254"
 fi
@@ -66,7 +69,7 @@ model=nitrokey-pro-2
 check "a key is plugged in" start_key key
 check "rules for a group" our_rules_for_group daemon
 event add
-expect "give it to the group" says "GROUP $(getent group daemon | cut -d : -f 3)"
+expect "give it to the group" says "GROUP daemon($(getent group daemon | cut -d : -f 3))"
 has_become() {
     echo "$2" >"/sys/devices/usb1/1-1/$1" && event add && is_silent
 }

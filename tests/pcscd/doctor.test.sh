@@ -169,6 +169,12 @@ by_sudo() {
     tells unseen gnupg 'settings for each person: those of [a-z]* are seen without sudo' && equal "$line" "ifd-nitrokey doctor"
 }
 
+# As in a container that has pcscd's socket.
+pcscd_is_hidden() {
+    unshare --pid --fork --mount-proc "$tool" doctor --json >"$work/found"
+    tells unseen rundir 'whether pcscd may write to /run/pcscd cannot be seen here'
+}
+
 program_holds_it() {
     pcscd_stops && hold_key python3 && service pcscd start
 }
@@ -261,6 +267,7 @@ else
     skip "without root it says what it cannot see" "there is nobody else in this namespace"
 fi
 expect "by sudo it says what it cannot see" by_sudo
+expect "and where pcscd's process is hidden" pcscd_is_hidden
 while read -r provoke check says; do
     check "provoked: ${provoke//_/ }" "$provoke"
     check "doctor finds it" finds "$check" "$says"

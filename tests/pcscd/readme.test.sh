@@ -116,8 +116,8 @@ is_reproducible() {
 }
 
 for_a_package() {
-    meson setup package --prefix=/usr -Dpcscd_group=pcscd -Dtests=disabled && ninja -C package 70-ifd-nitrokey.rules &&
-        grep -q 'GROUP="pcscd"' package/70-ifd-nitrokey.rules
+    meson setup package --prefix=/usr -Dtests=disabled && ninja -C package 70-ifd-nitrokey.rules &&
+        grep -q 'getent group pcscd"' package/70-ifd-nitrokey.rules
 }
 
 # ---- what a person does ----

@@ -79,6 +79,10 @@ is_not_for_pcscd() {
         systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
 }
 
+run_directory_is_roots() {
+    chown root: /run/pcscd && systemctl restart pcscd
+}
+
 persists() {
     echo 1 >"$(device_of key)/power/persist"
 }
@@ -139,6 +143,7 @@ pcscd_is_not_installed pcscd is not installed
 scdaemon_is_not_installed gnupg without scdaemon
 kernel_holds_it holder the kernel's driver usbserial_generic has
 is_not_for_pcscd node runs as pcscd, who may not open
+run_directory_is_roots rundir runs as pcscd, who may not write to /run/pcscd
 END
 check "the key is the person's at the seat" tagged
 check "provoked: a program holds it that only root can see" hidden_program_holds_it

@@ -67,10 +67,11 @@ archive() {
         echo "deb [trusted=yes] file:/run/archive ./" >/etc/apt/sources.list && apt-get -q update
 }
 
-# pcscd_units SETTING...: Debian's units, but started without all else that a computer starts; with these of the service.
+# pcscd_units SETTING...: Debian's units and those they need, but started without all else that a computer starts; with
+# these of the service.
 pcscd_units() {
     local unit
-    for unit in pcscd.socket pcscd.service; do
+    for unit in pcscd.socket pcscd.service polkit.service dbus.socket dbus.service; do
         mkdir -p "/run/systemd/system/$unit.d"
         printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
     done
