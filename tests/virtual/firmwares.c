@@ -43,10 +43,8 @@ static struct device *new_gnuk_2010(const struct identity *identity, struct icc 
 
 static struct device *new_nk3(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
 {
-    const unsigned version = (unsigned)identity->device[13] << 8 | identity->device[12]; /* bcdDevice */
-    const struct nk3_options nk3 = { .survives_abort = version >= 0x0103 };
-    (void)options;
-    return nk3_new(identity, icc, &nk3);
+    (void)options; /* bcdDevice says which it is */
+    return nk3_new(identity, icc);
 }
 
 static const struct {
