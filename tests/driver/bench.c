@@ -38,6 +38,11 @@ static bool takes_parts(void)
     return strcmp(identity()->firmware, "gnuk") == 0 || strcmp(identity()->firmware, "gnuk-1.0") == 0;
 }
 
+bool bench_speaks_t1(void)
+{
+    return strcmp(identity()->firmware, "pro") == 0 || strcmp(identity()->firmware, "storage") == 0;
+}
+
 const char *bench_application(void)
 {
     return identity()->application;

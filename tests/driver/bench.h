@@ -50,6 +50,9 @@ struct bench {
     unsigned admin_tries; /* that must be left at the end: 3, if nobody says otherwise */
 };
 
+/* Whether the driver speaks T=1 with the card. Otherwise the firmware asks for time itself and is never silent. */
+bool bench_speaks_t1(void);
+
 /* What runs on the card of the model. */
 const char *bench_application(void);
 
