@@ -141,6 +141,12 @@ def strings(value):
     return result
 
 
+def string_lengths(value):
+    if not isinstance(value, list) or not 1 <= len(value) <= 3:
+        raise ValueError("must be up to three numbers: of manufacturer, product and serial number")
+    return [even(number(2, 254)(length)) for length in value]
+
+
 def span(value):
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("must be two numbers, from and to")
@@ -157,7 +163,7 @@ DEVICE = {
     "class": (U8, 0), "subclass": (U8, 0), "protocol": (U8, 0),
     "manufacturer": (text, None), "product": (text, None), "serial": (text, None),
     "strings": (strings, {}),  # what else the key tells, by index
-    "string_padding": (number(0, 16), 0),  # NUL characters that bLength counts after each string
+    "string_lengths": (string_lengths, []),  # bLength where it is more than the text: what is missing is NUL
     "total_length_extra": (number(0, 255), 0),  # how many bytes too many wTotalLength says
     "max_power_ma": (lambda value: even(number(2, 500)(value)), 100),
 }
@@ -425,9 +431,11 @@ def identity(n, reader):
             f'.high_speed = {c_bool(reader["speed"] == "high")},\n'
             f"      .device = device_{n}, .configuration = configuration_{n}, "
             f".configuration_len = sizeof configuration_{n},\n"
-            f"      .strings = {{ {c_strings(device)} }}, .string_padding = {device['string_padding']},\n"
-            f"      .ccid_interface = {ccid['number']}, .bulk_out = {endpoint(reader, 'bulk', 0)}, "
-            f".bulk_in = {endpoint(reader, 'bulk', 0x80)}, .interrupt_in = {endpoint(reader, 'interrupt', 0x80)},\n"
+            f"      .strings = {{ {c_strings(device)} }}, "
+            f".string_lengths = {{ {', '.join(map(str, [0] + device['string_lengths']))} }}, "
+            f".ccid_interface = {ccid['number']},\n"
+            f"      .bulk_out = {endpoint(reader, 'bulk', 0)}, .bulk_in = {endpoint(reader, 'bulk', 0x80)}, "
+            f".interrupt_in = {endpoint(reader, 'interrupt', 0x80)},\n"
             f'      .atr = atr_{n}, .atr_len = sizeof atr_{n}, .application = "{reader["card"]["application"]}" }},')
 
 

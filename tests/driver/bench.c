@@ -82,6 +82,11 @@ bool bench_known_to_fail(const char *models, const char *reason, void (*test)(vo
     return true;
 }
 
+bool bench_speaks_t1(void)
+{
+    return strcmp(identity()->firmware, "pro") == 0 || strcmp(identity()->firmware, "storage") == 0;
+}
+
 const char *bench_application(void)
 {
     return identity()->application;

@@ -168,16 +168,19 @@ class Mistakes(Directory):
         self.refused("dwFeatures", self.changed("BA 04 01 00", "BA 04 03 00"))
 
     def test_more_strings_have_an_index_of_their_own(self):
-        more = "max_power_ma = 100\n[device.strings]\n"
         for index in ("3", "8", "x"):
-            self.refused("strings", self.changed(r"^max_power_ma.*$", f'{more}{index} = "a"'))
-        self.refused("strings", self.changed(r"^max_power_ma.*$", more + '4 = "a<b"'))
-        self.refused("strings", self.changed(r"^max_power_ma.*$", 'strings = "a"'))
+            self.refused("strings", self.changed(r"^4 = .*$", f'{index} = "a"'))
+        self.refused("strings", self.changed(r"^4 = .*$", '4 = "a<b"'))
+        self.refused("strings", self.changed(r"^\[device.strings\]\n4 = .*$", 'strings = "a"'))
+
+    def test_lengths_of_strings_are_those_of_the_first_three(self):
+        for lengths in ("52", "[]", "[52, 36, 50, 16]", "[51]", "[256]", '["52"]'):
+            self.refused("string_lengths", self.changed(r"^string_lengths = .*$", f"string_lengths = {lengths}"))
 
     def test_an_interface_names_a_string_that_there_is(self):
-        named = self.changed(r"^number = 1$", "number = 1\nstring = 4")
+        named = self.changed(r"^number = 1$", "number = 1\nstring = 5")
         self.refused("interface.string", named)
-        path = self.reader(named.replace("max_power_ma = 100", 'strings = { 4 = "a" }'))
+        path = self.reader(named.replace('4 = "CS SmCd"', '5 = "CS SmCd"'))
         self.assertEqual(run("check", path).returncode, 0)
 
     def test_what_is_no_toml_is_said_to_be_so(self):

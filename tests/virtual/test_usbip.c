@@ -342,9 +342,9 @@ static void unlinking_a_finished_transfer_says_so(void **state)
 static void what_has_moved_of_an_unlinked_transfer_is_returned(void **state)
 {
     (void)state;
-    const uint8_t impossible[128] = { 0x6f, 118, 0, 1 }; /* the firmware takes one packet of it */
+    const uint8_t surplus[128] = { 0x6f, 54 }; /* the message is complete with the first packet */
     const int fd = importer();
-    submit_out(fd, 1, 2, impossible, sizeof impossible);
+    submit_out(fd, 1, 2, surplus, sizeof surplus);
     submit_control(fd, 2, SET_CONFIGURATION);
     submitted(fd, 2, 0, 0, false, NULL); /* now the other has moved as far as it can */
     unlink_request(fd, 3, 1);
