@@ -173,7 +173,7 @@ static bool fill(const struct card_memory *memory, struct card_object *object)
     if (is_attributes(object->rule.tag))
         return card_memory_store(memory, object, RSA_2048, sizeof RSA_2048);
     if (object->rule.tag == 0x00f9)
-        return card_memory_store(memory, object, NO_KDF, sizeof NO_KDF);
+        return card_memory_store(memory, object, NO_KDF, memory->profile->gnuk ? 0 : sizeof NO_KDF);
     if (is_interaction(object->rule.tag) && memory->profile->button)
         return card_memory_store(memory, object, UNTOUCHED, sizeof UNTOUCHED);
     return card_memory_store(memory, object, ZEROS, object->rule.least);

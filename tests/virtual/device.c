@@ -10,7 +10,8 @@
 enum { TO_DEVICE = 0, TO_INTERFACE = 1, TO_ENDPOINT = 2 };
 enum { GET_STATUS = 0, CLEAR_FEATURE = 1, SET_FEATURE = 3, SET_ADDRESS = 5, GET_DESCRIPTOR = 6, GET_CONFIGURATION = 8,
        SET_CONFIGURATION = 9, GET_INTERFACE = 10, SET_INTERFACE = 11 };
-enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_ENDPOINT = 5,
+enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_INTERFACE = 4,
+       DESCRIPTOR_ENDPOINT = 5,
        DESCRIPTOR_BOS = 15 };
 
 void device_free(struct device *device)
@@ -188,6 +189,16 @@ static enum handshake asked_of_endpoint(struct device *device, const struct setu
     return HANDSHAKE_ACK;
 }
 
+static bool has_interface(const struct device *device, uint16_t number)
+{
+    const uint8_t *bytes = device->identity->configuration;
+    const size_t length = device->identity->configuration_len;
+    for (size_t at = 0; at + 3 <= length && bytes[at] > 0; at += bytes[at])
+        if (bytes[at + 1] == DESCRIPTOR_INTERFACE && bytes[at + 2] == number)
+            return true;
+    return false;
+}
+
 static enum handshake asked_of_interface(struct device *device, const struct setup *setup, uint8_t *data,
                                          size_t *length)
 {
@@ -196,9 +207,11 @@ static enum handshake asked_of_interface(struct device *device, const struct set
     case GET_STATUS:
         return give(setup, data, length, zeros, 2);
     case GET_INTERFACE:
+        if (!has_interface(device, setup->index))
+            return HANDSHAKE_STALL;
         return give(setup, data, length, zeros, 1);
     case SET_INTERFACE:
-        if (setup->value != 0)
+        if (setup->value != 0 || !has_interface(device, setup->index))
             return HANDSHAKE_STALL;
         if (device->firmware->interface_set)
             device->firmware->interface_set(device);

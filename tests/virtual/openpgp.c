@@ -34,15 +34,31 @@ struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp
     return card;
 }
 
-void openpgp_reset(struct openpgp *card)
+void openpgp_cancel(struct openpgp *card)
 {
     card_job_cancel(card->job);
     card->job = NULL;
     card->waits_for_touch = false;
-    memset(card->verified, 0, sizeof card->verified);
     card->certificate = 0;
     command_chain_forget(&card->chain);
     answer_chain_forget(&card->answer);
+}
+
+void openpgp_start(struct openpgp *card)
+{
+    card->selected = false;
+}
+
+void openpgp_reset(struct openpgp *card)
+{
+    openpgp_cancel(card);
+    memset(card->verified, 0, sizeof card->verified);
+    card->selected = false;
+}
+
+bool openpgp_is_terminated(const struct openpgp *card)
+{
+    return card->memory.terminated;
 }
 
 void openpgp_free(struct openpgp *card)
@@ -175,6 +191,11 @@ static uint16_t take(struct openpgp *card, const uint8_t *apdu, size_t length)
     struct command command;
     if (!command_parse(apdu, length, &command))
         return SW_WRONG_LENGTH;
+    if (card->profile->gnuk) {
+        answer_chain_forget(&card->answer);
+        card->answer.expected = SIZE_MAX; /* who talks to the host cuts it */
+        return openpgp_gnuk_execute(card, &command);
+    }
     answer_chain_expect(&card->answer, &command, true);
     if (command.ins == 0xc0) /* GET RESPONSE */
         return answer_chain_has_more(&card->answer) ? SW_OK : SW_CONDITIONS;
