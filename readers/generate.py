@@ -181,6 +181,7 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "ifsd": (number(32, 254), 32),  # T=1: the INF size to ask the card for by S(IFS request); 32: do not ask
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
+    "max_command": (U16, 0),  # the longest command APDU that the firmware takes, in bytes; 0: no limit is known
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
     "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
@@ -343,7 +344,8 @@ def models(products):
                      f'.ifsd = {r["quirks"]["ifsd"]},')
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
-                     f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
+                     f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])}, '
+                     f'.max_command = {r["quirks"]["max_command"]},')
         lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
             *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "

@@ -10,6 +10,7 @@ void card_init(struct card *card, struct exchange *exchange, const struct model 
         .exchange = exchange,
         .patience = patience,
         .clock_khz = class->clock_khz,
+        .max_command = model->max_command,
         .level = class->level,
         .tpdu = { .exchange = exchange, .model = model },
         .apdu = { .exchange = exchange,
@@ -91,6 +92,11 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
         return ERR_NOT_POWERED;
     if (apdu_length < 4)
         return ERR_PROTOCOL;
+    if (card->max_command > 0 && apdu_length > card->max_command) {
+        log_error("a command of %zu bytes was not sent: the key's firmware takes %zu at most", apdu_length,
+                  card->max_command);
+        return ERR_UNSUPPORTED;
+    }
     const int64_t now_ms = exchange_now_ms(card->exchange);
     struct vigil vigil = vigil_begin(card->patience, patience_classify(apdu, apdu_length), now_ms);
     progress_begin(card->progress, &vigil, now_ms);

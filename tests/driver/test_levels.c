@@ -619,6 +619,22 @@ static void an_extended_apdu_that_contradicts_itself_is_refused(void **state)
     end(b);
 }
 
+/* Not even its first part is sent: a firmware that drops the last one would be left waiting, or worse. */
+static void a_command_longer_than_the_firmware_takes_is_refused_and_nothing_is_sent(void **state)
+{
+    static const uint8_t apdu[101] = { 0x00, 0xda, 0x01, 0x01, 0x5e };
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 90, false, false);
+    b->card.max_command = 99;
+    assert_int_equal(transmit_bytes(b, apdu, 100, ""), ERR_UNSUPPORTED);
+    assert_int_equal(b->length, 0);
+    b->card.max_command = 100;
+    assert_int_equal(transmit_bytes(b, apdu, 101, ""), ERR_UNSUPPORTED);
+    assert_int_equal(transmit(b, "00CA004F00", "> 6F 0000 00CA004F00\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
 static void errors_come_as_slot_status_and_are_errors(void **state)
 {
     (void)state;
@@ -671,6 +687,7 @@ int main(void)
         TEST(a_part_that_is_not_accepted_ends_the_chain_with_its_status_word),
         TEST(a_chain_of_exactly_full_parts_has_no_empty_one),
         TEST(secure_messaging_is_refused_rather_than_cut),
+        TEST(a_command_longer_than_the_firmware_takes_is_refused_and_nothing_is_sent),
         TEST(an_extended_apdu_that_contradicts_itself_is_refused),
         TEST(errors_come_as_slot_status_and_are_errors),
         TEST(a_card_that_has_lost_its_power_is_told_to_everybody),

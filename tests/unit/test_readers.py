@@ -108,6 +108,7 @@ class Mistakes(Directory):
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = true"))
         self.refused("max_power_ma", self.changed(r"^max_power_ma.*$", "max_power_ma = 99"))
         self.refused("abort_from", GOOD + "\nabort_from = 0x12345\n")
+        self.refused("max_command", GOOD + "\nmax_command = 0x10000\n")
         self.refused("set_configuration", GOOD + "\nset_configuration = 1\n")
         self.refused("keeps_pin_over_reset", GOOD + "\nkeeps_pin_over_reset = 1\n")
         self.refused("protocol", self.changed(r"^usb = .*$", "usb = 0x0110\nprotocol = 0x100"))
@@ -214,6 +215,7 @@ class Mistakes(Directory):
                           ("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 32")),
                           ("mute_answer", self.changed(r"^mute_answer.*$", "")),
                           ("abort_from", GOOD + "\nabort_from = 0x0103\n"),
+                          ("max_command", GOOD + "\nmax_command = 3072\n"),
                           ("set_configuration", GOOD + "\nset_configuration = true\n")):
             result = run("check", first, self.reader(text, "second.toml"))
             self.assertNotEqual(result.returncode, 0, key)
@@ -394,15 +396,16 @@ class Tables(Directory):
         self.assertIn("nitrokey-start-rtm13", apdu)
 
     def test_the_driver_is_told_its_quirks(self):
-        text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\n"
+        text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\nmax_command = 3072\n"
         models = self.generated("models", readers=[self.reader(text)])
         for field in (".ifsd = 254", ".has_abort = true", ".abort_from = 0x0103", ".set_configuration = true",
-                      ".mute_answer = { 0xa5, 0xa5 }", ".mute_answer_len = 2", ".has_mute_answer = true"):
+                      ".max_command = 3072", ".mute_answer = { 0xa5, 0xa5 }", ".mute_answer_len = 2", ".has_mute_answer = true"):
             self.assertIn(field, models)
 
     def test_a_model_without_quirks_has_none(self):
         models = self.generated("models", readers=[self.reader(GOOD.partition("[quirks]")[0])])
-        for field in (".ifsd = 32", ".has_abort = false", ".set_configuration = false", ".has_mute_answer = false"):
+        for field in (".ifsd = 32", ".has_abort = false", ".set_configuration = false", ".has_mute_answer = false",
+                      ".max_command = 0"):
             self.assertIn(field, models)
 
 
