@@ -115,21 +115,52 @@ static void record(struct exchange *exchange, size_t length, const uint8_t *answ
         trace_received(exchange->trace, answer, length - stale, exchange->heard_ms);
 }
 
-/* What the transfer before has brought goes first: nobody wipes the buffer while a transfer is posted. */
+/*
+ * What the message before has brought goes first: nobody wipes the buffer while a transfer is posted.
+ * A transfer ends with a short packet. Where a message of one full packet has none behind it, the first packet is read
+ * alone: its header tells whether there is more.
+ */
 static enum err post_in(struct exchange *exchange)
 {
-    explicit_bzero(exchange->in, exchange->filled);
-    exchange->filled = 0;
-    return usb_post_in(exchange->port, exchange->in, exchange->in_size);
+    const size_t begun = exchange->begun;
+    if (begun == 0) {
+        explicit_bzero(exchange->in, exchange->filled);
+        exchange->filled = 0;
+    }
+    const bool one_packet = exchange->one_packet_ends && begun == 0;
+    return usb_post_in(exchange->port, exchange->in + begun,
+                       one_packet ? exchange->packet_size : exchange->in_size - begun);
+}
+
+/* A transfer has brought so many bytes. Returns how long the message is, 0: it goes on. */
+static size_t received(struct exchange *exchange, size_t length)
+{
+    const size_t message = exchange->begun + length;
+    const bool first = exchange->begun == 0;
+    exchange->filled = message;
+    exchange->begun = 0;
+    if (exchange->one_packet_ends && first && length == exchange->packet_size && length >= CCID_HEADER &&
+        ccid_message_length(exchange->in) > length) {
+        exchange->begun = length;
+        heard(exchange);
+        return 0;
+    }
+    return message;
+}
+
+/* The buffer holds nothing that can be trusted, and maybe something anywhere. */
+static void spoilt(struct exchange *exchange)
+{
+    exchange->begun = 0;
+    exchange->filled = exchange->in_size;
 }
 
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
 {
-    exchange->filled = length;
     if (length == 0)
-        return false; /* the zero-length packet after an answer of full packets */
+        return false; /* the zero-length packet after an answer of full packets, or only its first packet */
     heard(exchange);
     const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
     record(exchange, length, found ? answer->data - CCID_HEADER : NULL);
@@ -167,15 +198,15 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
         const struct usb_news news = usb_wait(exchange->port, vigil_deadline_ms(vigil));
         switch (news.event) {
         case USB_RECEIVED:
-            if (examine(exchange, news.length, expected, vigil, &nuisance, answer))
+            if (examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
                 return ERR_NONE;
             break;
         case USB_OVERRUN:
-            exchange->filled = exchange->in_size;
+            spoilt(exchange);
             nuisance.dropped++;
             break;
         case USB_STALLED_IN:
-            exchange->filled = exchange->in_size;
+            spoilt(exchange);
             err = after_stall(exchange, exchange->bulk_in, &nuisance);
             break;
         case USB_STALLED_OUT:
@@ -203,7 +234,7 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
 static void take_back_in(struct exchange *exchange)
 {
     usb_take_back_in(exchange->port);
-    exchange->filled = exchange->in_size;
+    spoilt(exchange);
 }
 
 /* The last resort. What the card knew is lost with it, so the next command will find it without power. */

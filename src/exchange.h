@@ -22,7 +22,9 @@ struct exchange {
     uint8_t slot, sequence;
     uint8_t *in, *out;
     size_t in_size, out_size;
-    size_t filled;                /* bytes of in that the last transfer may have brought */
+    size_t filled;                /* bytes of in that the last transfers may have brought */
+    size_t begun;                 /* of them, of a message that goes on */
+    bool one_packet_ends;         /* see struct model */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */

@@ -249,6 +249,8 @@ static enum err open_key(struct reader *reader)
     reader->exchange.trace = &reader->trace;
     reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
     reader->exchange.can_restart = reader->model->set_configuration;
+    /* The first releases of that firmware, at extended APDU level, end every message. */
+    reader->exchange.one_packet_ends = reader->model->one_packet_ends && reader->class.level == CCID_SHORT_APDU;
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_start.c - the whole driver on a virtual Nitrokey Start: extended APDUs in short ones, touch, what power off does. */
 #include "bench.h"
+#include <stdio.h>
 #include <string.h>
 
 static struct bench *started(const struct icc_timing *timing)
@@ -55,15 +56,24 @@ static void reset_takes_the_pin_away(void **state)
     bench_free(b);
 }
 
-static void a_3000_byte_apdu_is_refused_by_the_card_in_its_own_words(void **state)
+/* The firmware has room for 540 bytes of data, and would refuse the third part without a status word. */
+static void a_command_longer_than_the_firmware_takes_is_refused_at_once_and_not_sent(void **state)
 {
+    static const size_t SIZES[] = { 541, 765, 3000 };
     (void)state;
-    char put[32 + 2 * 3000] = "00DA7F21 000BB8 ";
     struct bench *b = started(NULL);
     bench_expect(b, VERIFY_ADMIN, 0x9000);
-    fill(put, 3000);
-    bench_expect(b, put, 0x6700);
-    bench_works(b);
+    char put[32 + 2 * 3000] = "00DA7F21 00021C ";
+    fill(put, 540);
+    bench_expect(b, put, 0x6581); /* the longest; the object is shorter */
+    for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
+        snprintf(put, sizeof put, "00DA7F21 00%04zX ", SIZES[i]);
+        fill(put, SIZES[i]);
+        const struct answer refused = bench_transmit(b, put);
+        assert_int_equal(refused.code, IFD_ERROR_NOT_SUPPORTED);
+        assert_int_equal(refused.took_us, 0);
+        bench_works(b);
+    }
     bench_free(b);
 }
 
@@ -99,7 +109,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         TEST(extended_apdus_are_chained_both_ways),
-        TEST(a_3000_byte_apdu_is_refused_by_the_card_in_its_own_words),
+        TEST(a_command_longer_than_the_firmware_takes_is_refused_at_once_and_not_sent),
         TEST(reset_takes_the_pin_away),
         TEST(a_touch_is_waited_for),
         TEST(a_touch_that_does_not_come_is_the_keys_own_error),

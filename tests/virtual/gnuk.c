@@ -58,6 +58,8 @@ static struct gnuk *gnuk_of(struct device *device)
 
 /* ---- answers ---- */
 
+static void has_sent(struct gnuk *gnuk);
+
 static void say(struct gnuk *gnuk, uint8_t type, uint8_t sequence, uint8_t status, uint8_t error, const uint8_t *data,
                 size_t length)
 {
@@ -68,6 +70,8 @@ static void say(struct gnuk *gnuk, uint8_t type, uint8_t sequence, uint8_t statu
         memcpy(gnuk->answer + sizeof header, data, length);
     gnuk->length = faults_spoil_answer(faults_next_answer(&gnuk->device.faults), gnuk->answer, sizeof header + length);
     gnuk->sent = 0;
+    if (gnuk->length == 0) /* swallowed */
+        has_sent(gnuk);
 }
 
 static uint8_t slot_status(const struct gnuk *gnuk)
@@ -299,7 +303,7 @@ static void receive(struct gnuk *gnuk)
 }
 
 /* The host has read a message to its end. */
-static void sent(struct gnuk *gnuk)
+static void has_sent(struct gnuk *gnuk)
 {
     gnuk->length = 0;
     gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
@@ -317,7 +321,7 @@ static enum handshake bulk_in(struct gnuk *gnuk, uint8_t *packet, size_t *length
     memcpy(packet, gnuk->answer + gnuk->sent, *length);
     gnuk->sent += *length;
     if (*length < GNUK_PACKET || gnuk->length == GNUK_PACKET)
-        sent(gnuk);
+        has_sent(gnuk);
     return HANDSHAKE_ACK;
 }
 
