@@ -31,6 +31,7 @@
 #define MAX_FAILURES 3 /* of USB transfers, before the device counts as broken */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
+#define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
@@ -237,11 +238,12 @@ static void take_back_in(struct exchange *exchange)
     spoilt(exchange);
 }
 
-/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
+/* The last resort. The next command will find the card without power. */
 static void restart(struct exchange *exchange)
 {
     log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
     exchange->silence_ms = 0;
+    exchange->restarted = true;
     take_back_in(exchange);
     if (usb_set_configuration(exchange->port) != ERR_NONE)
         log_error("that failed; plug the key in again");
@@ -322,10 +324,44 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     return err;
 }
 
-enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+static struct vigil own_vigil(const struct exchange *exchange, struct patience patience)
 {
-    if (!exchange->owed)
-        return ERR_PROTOCOL;
+    const int64_t now = exchange_now_ms(exchange);
+    return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
+}
+
+/*
+ * In Gnuk, SET_CONFIGURATION kills the application without a word, and what PINs are verified is left behind for the
+ * next one. An application that IccPowerOn has begun and IccPowerOff ends takes that with it.
+ */
+static enum err forget_pins(struct exchange *exchange)
+{
+    static const struct ccid_command cycle[] = { { .type = CCID_ICC_POWER_ON }, { .type = CCID_ICC_POWER_OFF } };
+    static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };
+    struct vigil vigil = own_vigil(exchange, patience);
+    struct ccid_answer answer;
+    enum err err = exchange_synchronise(exchange, &vigil);
+    for (size_t i = 0; i < sizeof cycle / sizeof cycle[0] && err == ERR_NONE; i++) {
+        err = send_and_await(exchange, &cycle[i], &vigil, &answer);
+        if (err == ERR_NONE && answer.status != CCID_OK)
+            err = ERR_CARD;
+    }
+    exchange->restarted = err != ERR_NONE;
+    if (err != ERR_NONE)
+        log_error("the key cannot be powered off, and a PIN may still be verified; plug the key in again");
+    return err;
+}
+
+/* Returns err. */
+static enum err after_restart(struct exchange *exchange, enum err err)
+{
+    if (exchange->restarted && err == ERR_TIMEOUT)
+        (void)forget_pins(exchange);
+    return err;
+}
+
+static enum err collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+{
     const struct ccid_expectation debt = exchange->debt;
     exchange->owed = false; /* until it is known that it has not come this time either */
     const enum err err = without_answer(exchange, &debt, await(exchange, &debt, vigil, answer), true);
@@ -334,14 +370,16 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     return err;
 }
 
+enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+{
+    return exchange->owed ? after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
+}
+
 /* A device that has heard one half refuses everything until it has heard both. */
 static bool abort_pair(struct exchange *exchange)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
-    const int64_t now = exchange_now_ms(exchange);
-    struct vigil vigil = {
-        .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
-    };
+    struct vigil vigil = own_vigil(exchange, exchange->status);
     struct ccid_answer answer;
     exchange->half_aborted = false;
     if (usb_abort(exchange->port, exchange->slot, exchange->sequence) != ERR_NONE)
@@ -389,13 +427,15 @@ static enum err settle(struct exchange *exchange, struct vigil *vigil)
     enum err err = ERR_NONE;
     if (exchange->half_aborted && abort_pair(exchange))
         exchange->owed = false;
-    if (!exchange->synchronised) {
+    if (exchange->restarted)
+        err = forget_pins(exchange);
+    if (err == ERR_NONE && !exchange->synchronised) {
         err = exchange_synchronise(exchange, vigil);
         if (err == ERR_NONE)
             vigil_renew(vigil, exchange_now_ms(exchange));
     }
     if (err == ERR_NONE && exchange->owed) {
-        err = exchange_collect(exchange, vigil, &late);
+        err = collect(exchange, vigil, &late);
         if (err == ERR_NONE)
             exchange_wipe(exchange);
     }
@@ -405,6 +445,8 @@ static enum err settle(struct exchange *exchange, struct vigil *vigil)
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer)
 {
-    const enum err err = settle(exchange, vigil);
-    return err == ERR_NONE ? send_and_await(exchange, command, vigil, answer) : err;
+    enum err err = settle(exchange, vigil);
+    if (err == ERR_NONE)
+        err = send_and_await(exchange, command, vigil, answer);
+    return after_restart(exchange, err);
 }

@@ -34,6 +34,7 @@ struct exchange {
     uint32_t bwt_ms;
     bool can_abort;   /* see exchange_abort() */
     bool can_restart; /* SET_CONFIGURATION ends what the device does */
+    bool restarted;    /* it was, and PINs that were verified before may still be */
     bool half_aborted; /* an Abort pair was begun and not brought to its end */
     unsigned dropped; /* answers that belonged to no command, since open */
     struct trace *trace; /* NULL: nobody is told */
