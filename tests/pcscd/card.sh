@@ -40,14 +40,29 @@ answer_to() {
     "$apdu" "$@" | awk 'END { print $4 }'
 }
 
-# too_long LENGTH: one of that size reaches the card, which refuses it, and keeps the certificate that it has. A Gnuk
-# refuses it in the middle of the chain, and is not sent the rest.
+# is_not_sent LENGTH: one of that size is more than the firmware takes: the driver refuses it at once, and the card keeps
+# the certificate that it has.
+is_not_sent() {
+    local before sent executed
+    before=$(answer_to "$select" "$get_certificate")
+    sent=$(put_certificate "$(content "$1")")
+    executed=$(wc -l <"$work/key/apdus")
+    took_at_most 1 refused_by_driver "$sent" || return
+    equal "$(wc -l <"$work/key/apdus")" "$executed" &&
+        equal "$(answer_to "$select" "$get_certificate")" "$before"
+}
+
+refused_by_driver() {
+    [[ $("$apdu" "$1" | tail -n 1) == *" SCARD_E_"* ]]
+}
+
+# too_long LENGTH: one of that size reaches the card, which refuses it, and keeps the certificate that it has.
 too_long() {
     local before sent
     before=$(answer_to "$select" "$get_certificate")
     sent=$(put_certificate "$(content "$1")")
     equal "$(answer_to "$select" "$verify_admin" "$sent")" 6700 || return
-    if [ "$application" != gnuk ] && ! grep -qF " $sent 6700 " "$work/key/apdus"; then
+    if ! grep -qF " $sent 6700 " "$work/key/apdus"; then
         echo "the card has not got it"
         return 1
     fi

@@ -183,7 +183,11 @@ fi
 
 check "takes and gives a certificate of $longest bytes" long_way "$longest"
 check "refuses a certificate of $((longest + 1)) bytes" too_long $((longest + 1))
-check "refuses one of $((longest + 3000)) bytes" too_long $((longest + 3000))
+if [ "$application" = gnuk ]; then
+    check "one of $((longest + 3000)) bytes is refused by the driver" is_not_sent $((longest + 3000))
+else
+    check "refuses one of $((longest + 3000)) bytes" too_long $((longest + 3000))
+fi
 check "is given a wrong PIN" answers 6982 "$select" "$verify_user_wrong"
 check "each command was executed once, in order, and only the wrong PIN cost a try" once_and_in_order key 2
 tries_left[key]="2 0 3"
