@@ -243,9 +243,9 @@ static void restart(struct exchange *exchange)
 {
     log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
     exchange->silence_ms = 0;
-    exchange->restarted = true;
     take_back_in(exchange);
-    if (usb_set_configuration(exchange->port) != ERR_NONE)
+    exchange->restart = usb_set_configuration(exchange->port) == ERR_NONE ? RESTARTED : RESTART_UNANSWERED;
+    if (exchange->restart == RESTART_UNANSWERED)
         log_error("that failed; plug the key in again");
 }
 
@@ -324,6 +324,30 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     return err;
 }
 
+/* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
+ * alone, is asked again. */
+static enum err synchronise(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    unsigned failures = 0;
+    enum err err;
+    do {
+        struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
+        err = send_and_await(exchange, &status, &attempt, answer);
+        exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
+    } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
+             exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
+    if (err == ERR_NONE)
+        exchange->synchronised = true;
+    return err;
+}
+
+enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
+{
+    struct ccid_answer answer;
+    return synchronise(exchange, vigil, &answer);
+}
+
 static struct vigil own_vigil(const struct exchange *exchange, struct patience patience)
 {
     const int64_t now = exchange_now_ms(exchange);
@@ -331,32 +355,35 @@ static struct vigil own_vigil(const struct exchange *exchange, struct patience p
 }
 
 /*
- * In Gnuk, SET_CONFIGURATION kills the application without a word, and what PINs are verified is left behind for the
- * next one. An application that IccPowerOn has begun and IccPowerOff ends takes that with it.
+ * SET_CONFIGURATION may kill the application without a word, and leave what PINs are verified behind for the next one.
+ * An application that IccPowerOn has begun and IccPowerOff ends takes that with it. A card that is still active has not
+ * been through that: the device has not heard it.
  */
-static enum err forget_pins(struct exchange *exchange)
+static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
 {
     static const struct ccid_command cycle[] = { { .type = CCID_ICC_POWER_ON }, { .type = CCID_ICC_POWER_OFF } };
-    static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };
-    struct vigil vigil = own_vigil(exchange, patience);
     struct ccid_answer answer;
-    enum err err = exchange_synchronise(exchange, &vigil);
-    for (size_t i = 0; i < sizeof cycle / sizeof cycle[0] && err == ERR_NONE; i++) {
-        err = send_and_await(exchange, &cycle[i], &vigil, &answer);
+    enum err err = synchronise(exchange, vigil, &answer);
+    const size_t count = err == ERR_NONE && answer.powered ? 0 : sizeof cycle / sizeof cycle[0];
+    exchange->restarts += count > 0 && err == ERR_NONE;
+    for (size_t i = 0; i < count && err == ERR_NONE; i++) {
+        err = send_and_await(exchange, &cycle[i], vigil, &answer);
         if (err == ERR_NONE && answer.status != CCID_OK)
             err = ERR_CARD;
     }
-    exchange->restarted = err != ERR_NONE;
+    exchange->restart = err == ERR_NONE ? RESTARTED_NEVER : RESTART_UNANSWERED;
     if (err != ERR_NONE)
         log_error("the key cannot be powered off, and a PIN may still be verified; plug the key in again");
     return err;
 }
 
-/* Returns err. */
+/* At once, since another process may be the next to ask; a device that does not answer is not waited for. Returns err. */
 static enum err after_restart(struct exchange *exchange, enum err err)
 {
-    if (exchange->restarted && err == ERR_TIMEOUT)
-        (void)forget_pins(exchange);
+    static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };
+    struct vigil vigil = own_vigil(exchange, patience);
+    if (exchange->restart == RESTARTED)
+        (void)forget_pins(exchange, &vigil);
     return err;
 }
 
@@ -402,35 +429,15 @@ bool exchange_abort(struct exchange *exchange)
     return false;
 }
 
-/* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
- * alone, is asked again. */
-enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
-{
-    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
-    struct ccid_answer answer;
-    unsigned failures = 0;
-    enum err err;
-    do {
-        struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
-        err = send_and_await(exchange, &status, &attempt, &answer);
-        exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
-    } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
-             exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
-    if (err == ERR_NONE)
-        exchange->synchronised = true;
-    return err;
-}
-
 static enum err settle(struct exchange *exchange, struct vigil *vigil)
 {
     struct ccid_answer late;
     enum err err = ERR_NONE;
     if (exchange->half_aborted && abort_pair(exchange))
         exchange->owed = false;
-    if (exchange->restarted)
-        err = forget_pins(exchange);
-    if (err == ERR_NONE && !exchange->synchronised) {
-        err = exchange_synchronise(exchange, vigil);
+    const bool doubtful = exchange->restart != RESTARTED_NEVER;
+    if (doubtful || !exchange->synchronised) {
+        err = doubtful ? forget_pins(exchange, vigil) : exchange_synchronise(exchange, vigil);
         if (err == ERR_NONE)
             vigil_renew(vigil, exchange_now_ms(exchange));
     }

@@ -34,7 +34,8 @@ struct exchange {
     uint32_t bwt_ms;
     bool can_abort;   /* see exchange_abort() */
     bool can_restart; /* SET_CONFIGURATION ends what the device does */
-    bool restarted;    /* it was, and PINs that were verified before may still be */
+    unsigned restarts; /* since open, that the device has heard */
+    enum { RESTARTED_NEVER, RESTARTED, RESTART_UNANSWERED } restart; /* by it; PINs may be verified from before */
     bool half_aborted; /* an Abort pair was begun and not brought to its end */
     unsigned dropped; /* answers that belonged to no command, since open */
     struct trace *trace; /* NULL: nobody is told */

@@ -382,8 +382,12 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
+    const bool was_powered = card_atr(&reader->card) != NULL;
     const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
+    const bool lost = was_powered && !card_atr(&reader->card);
     pthread_mutex_unlock(&reader->lock);
+    if (lost)
+        presence_set_card_lost(&reader->presence);
     return note(reader, err);
 }
 
