@@ -47,6 +47,7 @@ void openpgp_cancel(struct openpgp *card)
 void openpgp_start(struct openpgp *card)
 {
     card->selected = false;
+    card->is_task = true;
 }
 
 void openpgp_reset(struct openpgp *card)
@@ -173,6 +174,8 @@ static uint16_t execute(struct openpgp *card, const struct command *command)
 {
     if (card->profile->no_application)
         return SW_NO_FILE;
+    if (card->profile->gnuk)
+        return openpgp_gnuk_execute(card, command);
     if ((command->cla & ~CLA_CHAIN) != 0)
         return SW_NO_CLASS;
     for (size_t i = 0; i < sizeof INSTRUCTIONS / sizeof INSTRUCTIONS[0]; i++)
@@ -191,10 +194,10 @@ static uint16_t take(struct openpgp *card, const uint8_t *apdu, size_t length)
     struct command command;
     if (!command_parse(apdu, length, &command))
         return SW_WRONG_LENGTH;
-    if (card->profile->gnuk) {
+    if (card->is_task) {
         answer_chain_forget(&card->answer);
-        card->answer.expected = SIZE_MAX; /* who talks to the host cuts it */
-        return openpgp_gnuk_execute(card, &command);
+        card->answer.expected = SIZE_MAX;
+        return execute(card, &command);
     }
     answer_chain_expect(&card->answer, &command, true);
     if (command.ins == 0xc0) /* GET RESPONSE */

@@ -33,6 +33,7 @@ struct openpgp {
     char *state_path;
     bool verified[VERIFIED_COUNT];
     bool selected; /* only Gnuk asks */
+    bool is_task;  /* who talks to the host joins chains and cuts answers */
     struct card_job *job; /* of the command under way */
     bool waits_for_touch; /* before that begins */
     enum card_job_kind job_kind;

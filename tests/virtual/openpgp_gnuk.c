@@ -3,8 +3,8 @@
  * openpgp_gnuk.c - what Gnuk's application does in its own way. As in openpgp.c and ac.c of Gnuk 1.2.19:
  * process_command_apdu, cmd_select_file, cmd_verify, cmd_get_challenge, cmd_terminate_df, cmd_activate_file.
  *
- * It gets whole commands and gives whole answers: gnuk_apdu.c joins and cuts. CLA is not looked at. Nothing but SELECT
- * is heard before the application is selected. A wrong PIN takes nothing away that is verified.
+ * CLA is not looked at. Nothing but SELECT is heard before the application is selected. A wrong PIN takes nothing away
+ * that is verified.
  */
 #include <string.h>
 #include <openssl/rand.h>
