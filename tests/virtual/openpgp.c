@@ -92,6 +92,8 @@ bool openpgp_allowed(const struct openpgp *card, enum card_access access)
 struct openpgp_tries openpgp_tries(const struct openpgp *card)
 {
     const struct card_pin *pin = card->memory.pin;
+    if (pin[PIN_PW3].length == 0) /* see openpgp_gnuk.c */
+        return (struct openpgp_tries){ .pw1 = pin[PIN_PW1].tries, .rc = pin[PIN_RC].tries, .pw3 = pin[PIN_PW1].tries };
     return (struct openpgp_tries){ .pw1 = pin[PIN_PW1].tries, .rc = pin[PIN_RC].tries, .pw3 = pin[PIN_PW3].tries };
 }
 

@@ -4,7 +4,7 @@
  * process_command_apdu, cmd_select_file, cmd_verify, cmd_get_challenge, cmd_terminate_df, cmd_activate_file.
  *
  * CLA is not looked at. Nothing but SELECT is heard before the application is selected. A wrong PIN takes nothing away
- * that is verified.
+ * that is verified. Who changes the user's PIN before the admin's has no admin any more: that PIN is good for both.
  */
 #include <string.h>
 #include <openssl/rand.h>
@@ -44,12 +44,71 @@ static uint16_t select_file(struct openpgp *card, const struct command *command)
     return SW_OK;
 }
 
+static bool has_no_admin(const struct openpgp *card)
+{
+    return card->memory.pin[PIN_PW3].length == 0;
+}
+
+static bool has_keys(const struct openpgp *card)
+{
+    for (enum card_key_id id = KEY_SIGNATURE; id < KEY_COUNT; id++)
+        if (card->memory.key[id])
+            return true;
+    return false;
+}
+
+/* CHANGE REFERENCE DATA of an admin PIN that was the user's. */
+static uint16_t make_admin(struct openpgp *card, const struct command *command)
+{
+    struct card_pin *const pin = card->memory.pin;
+    const size_t length = pin[PIN_PW1].length, old = command->length < length ? command->length : length;
+    const uint16_t status_word = card_pin_try(&pin[PIN_PW1], command->data, old);
+    openpgp_save(card);
+    if (status_word != SW_OK)
+        return status_word;
+    if (command->length < length + pin[PIN_PW3].minimum || command->length - length > CARD_PIN_MAX)
+        return SW_CONDITIONS;
+    card_pin_set(&pin[PIN_PW3], command->data + length, command->length - length);
+    card->verified[VERIFIED_83] = false;
+    openpgp_save(card);
+    return SW_OK;
+}
+
+/* The keys are enciphered with the PINs. The user's cannot be changed while there are none, and has to be as long as an
+ * admin's where it is to be that as well. */
+static uint16_t change(struct openpgp *card, const struct command *command)
+{
+    struct card_pin *const pin = card->memory.pin;
+    const bool user = command->p2 == 0x81, first = card_memory_has_first_admin_pin(&card->memory);
+    if (!user && has_no_admin(card))
+        return make_admin(card, command);
+    if (!user)
+        return openpgp_change(card, command);
+    const size_t least = first || has_no_admin(card) ? pin[PIN_PW3].minimum : pin[PIN_PW1].minimum;
+    if (command->length < pin[PIN_PW1].length + least || !has_keys(card)) {
+        const size_t old = command->length < pin[PIN_PW1].length ? command->length : pin[PIN_PW1].length;
+        const uint16_t status_word = card_pin_try(&pin[PIN_PW1], command->data, old);
+        openpgp_save(card);
+        return status_word == SW_OK ? SW_CONDITIONS : status_word;
+    }
+    const uint16_t status_word = openpgp_change(card, command);
+    if (status_word != SW_OK)
+        return status_word;
+    if (first)
+        card_pin_set(&pin[PIN_PW3], NULL, 0);
+    if (has_no_admin(card))
+        card->verified[VERIFIED_83] = false;
+    card->verified[VERIFIED_81] = card->verified[VERIFIED_82] = false;
+    openpgp_save(card);
+    return SW_OK;
+}
+
 /* Of P2 only 81 and 82 mean the user's PIN. */
 static uint16_t verify(struct openpgp *card, const struct command *command)
 {
     const bool user = command->p2 == 0x81 || command->p2 == 0x82;
     const enum openpgp_verified verified = user ? (enum openpgp_verified)(command->p2 - 0x81) : VERIFIED_83;
-    struct card_pin *const pin = &card->memory.pin[user ? PIN_PW1 : PIN_PW3];
+    struct card_pin *const pin = &card->memory.pin[user || has_no_admin(card) ? PIN_PW1 : PIN_PW3];
     if (command->length == 0 && command->p1 == 0xff) {
         card->verified[verified] = false;
         return SW_OK;
@@ -89,7 +148,10 @@ static uint16_t terminate(struct openpgp *card, const struct command *command)
         return SW_WRONG_P1_P2;
     if (command->length > 0)
         return SW_WRONG_LENGTH;
-    if (!card->verified[VERIFIED_83] && (pin[PIN_PW1].tries > 0 || pin[PIN_PW3].tries > 0))
+    const bool blocked = has_no_admin(card) || card_memory_has_first_admin_pin(&card->memory)
+                             ? pin[PIN_PW1].tries == 0
+                             : pin[PIN_PW3].tries == 0;
+    if (!card->verified[VERIFIED_83] && !blocked)
         return SW_SECURITY_STATUS;
     forget_pins(card);
     card->memory.terminated = true;
@@ -119,7 +181,7 @@ static const struct {
     uint16_t (*execute)(struct openpgp *card, const struct command *command);
 } INSTRUCTIONS[] = {
     { 0x20, HEARD_WHEN_SELECTED, verify },
-    { 0x24, HEARD_WHEN_SELECTED, openpgp_change },
+    { 0x24, HEARD_WHEN_SELECTED, change },
     { 0x2a, HEARD_WHEN_SELECTED, openpgp_security_operation },
     { 0x2c, HEARD_WHEN_SELECTED, openpgp_reset_retry },
     { 0x44, HEARD_ALWAYS, activate },

@@ -240,6 +240,22 @@ static void nitrokey_start_loses_an_object_that_is_overwritten_by_one_too_long(v
     assert_int_equal(say_extended(*state, "00DA5F50", bytes, 255).status_word, 0x9000);
 }
 
+static void make_key(struct openpgp *card);
+
+/* As a person finds it who changes the user PIN first. */
+static void nitrokey_start_whose_user_pin_is_changed_first_has_no_admin_pin_of_its_own(void **state)
+{
+    expect(*state, "00240081 0E 3132333435363837363534333231", 0x6985); /* there are no keys */
+    make_key(*state);
+    expect(*state, "00240081 0C 313233343536363534333231", 0x6985);     /* too short for an admin */
+    expect(*state, "00240081 0E 3132333435363837363534333231", 0x9000);
+    expect(*state, "00200083", 0x63c3);
+    expect(*state, ADMIN, 0x6982);
+    expect(*state, "00200083 08 3837363534333231", 0x9000);
+    expect(*state, "00DA5F50 03 616263", 0x9000);
+    expect(*state, "00200081 08 3837363534333231", 0x9000);
+}
+
 static void nitrokey_start_terminated_waits_for_activate_file(void **state)
 {
     expect(*state, "00440000", 0x6a88);
@@ -787,9 +803,7 @@ static void kdf_object_makes_its_hashes_the_pins(void **state)
     expect(*state, ADMIN, 0x6982);
     expect(*state, HASHED_USER, 0x9000);
     expect(*state, HASHED_ADMIN, 0x9000);
-    expect(*state, "00240081 40" HASH("AA") HASH("CC"), 0x9000);
-    expect(*state, HASHED_USER, 0x6982);
-    expect(*state, "00200082 20" HASH("CC"), 0x9000);
+    expect(*state, "00240081 40" HASH("AA") HASH("CC"), 0x6985); /* there are no keys */
     expect(*state, "00DA00F9 5A" KDF_ONE_SALT, 0x9000);
     expect(*state, HASHED_USER, 0x9000);
 }
@@ -962,6 +976,7 @@ static const struct CMUnitTest TESTS[] = {
     with_gnuk(nitrokey_start_hears_nothing_before_it_is_selected),
     with_gnuk(nitrokey_start_forgets_pins_when_its_application_ends_and_not_when_it_is_killed),
     with_gnuk(nitrokey_start_loses_an_object_that_is_overwritten_by_one_too_long),
+    with_gnuk(nitrokey_start_whose_user_pin_is_changed_first_has_no_admin_pin_of_its_own),
     with_gnuk(nitrokey_start_terminated_waits_for_activate_file),
     cmocka_unit_test(keys_of_every_curve_are_generated_and_sign),
     cmocka_unit_test(keys_of_every_curve_agree_with_the_other_side),
