@@ -377,7 +377,8 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
     return err;
 }
 
-/* At once, since another process may be the next to ask; a device that does not answer is not waited for. Returns err. */
+/* At once, since another process may be the next to ask; a device that does not answer is not waited for.
+ * Returns err. */
 static enum err after_restart(struct exchange *exchange, enum err err)
 {
     static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };

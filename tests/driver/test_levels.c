@@ -479,7 +479,8 @@ static void a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_
 {
     (void)state;
     struct bench *b = powered(CCID_SHORT_APDU, 271, false, true);
-    assert_int_equal(transmit(b, "00478000 02 B600 00", "> 6F 0000 0047800002B60000\nsilence\nrestart\n" PINS_FORGOTTEN), ERR_TIMEOUT);
+    assert_int_equal(transmit(b, "00478000 02 B600 00",
+                              "> 6F 0000 0047800002B60000\nsilence\nrestart\n" PINS_FORGOTTEN), ERR_TIMEOUT);
     end(b);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_start.c - the whole driver on a virtual Nitrokey Start: extended APDUs in short ones, touch, what power off does. */
+/* test_start.c - the whole driver on a virtual Nitrokey Start: extended APDUs in short ones, touch, what power off and a
+ * restart do. */
 #include "bench.h"
 #include <stdio.h>
 #include <string.h>

@@ -40,8 +40,8 @@ answer_to() {
     "$apdu" "$@" | awk 'END { print $4 }'
 }
 
-# is_not_sent LENGTH: one of that size is more than the firmware takes: the driver refuses it at once, and the card keeps
-# the certificate that it has.
+# is_not_sent LENGTH: one of that size is more than the firmware takes: the driver refuses it at once, and the card
+# keeps the certificate that it has.
 is_not_sent() {
     local before sent executed
     before=$(answer_to "$select" "$get_certificate")

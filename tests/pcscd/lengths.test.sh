@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# lengths.test.sh [MODEL] - gpg reads objects of 52 characters, whose answers fill a packet of 64 bytes, as fast as others.
+# lengths.test.sh [MODEL] - gpg reads objects of 52 characters, whose answers fill a packet of 64 bytes, as any other.
 . "$(dirname "$0")/../bus/lib.sh"
 
 [ $# != 0 ] || each_model nitrokey-pro-2 nitrokey-start-rtm13

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# restart.test.sh - a Start that said nothing for 3 minutes is started anew, and no program finds the PIN of another one.
+# restart.test.sh - a Start that says nothing for 3 minutes is started anew; no program finds the PIN of another one.
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus nitrokey-start-rtm13
 . "$(dirname "$0")/story.sh"

@@ -264,7 +264,7 @@ static uint16_t put_kdf(struct openpgp *card, struct card_object *object, const 
 static uint16_t put_object(struct openpgp *card, struct card_object *object, const struct command *command)
 {
     const uint16_t tag = object->rule.tag;
-    if (command->length > object->rule.most && card->profile->gnuk && tag != 0x7f21) { /* the old one is deleted first */
+    if (command->length > object->rule.most && card->profile->gnuk && tag != 0x7f21) { /* the old one goes first */
         (void)card_memory_store(&card->memory, object, NULL, 0);
         openpgp_save(card);
         return SW_MEMORY_FAILURE;
