@@ -189,6 +189,7 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
     "max_command": (U16, 0),  # the longest command APDU that the firmware takes, in bytes; 0: no limit is known
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
+    "one_packet_ends": (yes_or_no, False),  # a message that fills one packet has no zero-length one behind it
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
     "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
 }
@@ -351,6 +352,7 @@ def models(products):
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
                      f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])}, '
+                     f'.one_packet_ends = {c_bool(r["quirks"]["one_packet_ends"])}, '
                      f'.max_command = {r["quirks"]["max_command"]},')
         lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
             *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))

@@ -99,10 +99,13 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     }
     const int64_t now_ms = exchange_now_ms(card->exchange);
     struct vigil vigil = vigil_begin(card->patience, patience_classify(apdu, apdu_length), now_ms);
+    const unsigned restarts = card->exchange->restarts;
     progress_begin(card->progress, &vigil, now_ms);
     const enum err err = transmit(card, &vigil, apdu, apdu_length, answer, size, length);
     progress_end(card->progress);
     exchange_wipe(card->exchange);
+    if (card->exchange->restarts != restarts)
+        card->powered = false;
     if (err == ERR_CARD_RESET) { /* it is not reset here, since whoever uses the card must learn of it first */
         log_error("the card has to be reset to be usable again; programs must verify the PIN anew");
         card->powered = false;

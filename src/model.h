@@ -18,6 +18,7 @@ struct model {
     uint16_t generation_s[2]; /* how long the generation of one key usually takes: from, to; seconds */
     uint16_t reset_s[2];      /* ... and a factory reset; 0, 0: not known */
     bool set_configuration;  /* SET_CONFIGURATION ends a command, when nothing else does */
+    bool one_packet_ends;    /* a message that fills one packet is not ended by a zero-length one */
 };
 
 /* NULL when there is no such model. */

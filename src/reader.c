@@ -249,6 +249,8 @@ static enum err open_key(struct reader *reader)
     reader->exchange.trace = &reader->trace;
     reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
     reader->exchange.can_restart = reader->model->set_configuration;
+    /* The first releases of that firmware, at extended APDU level, end every message. */
+    reader->exchange.one_packet_ends = reader->model->one_packet_ends && reader->class.level == CCID_SHORT_APDU;
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);
@@ -380,8 +382,12 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
+    const bool was_powered = card_atr(&reader->card) != NULL;
     const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
+    const bool lost = was_powered && !card_atr(&reader->card);
     pthread_mutex_unlock(&reader->lock);
+    if (lost)
+        presence_set_card_lost(&reader->presence);
     return note(reader, err);
 }
 

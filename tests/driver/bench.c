@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
+#include "command.h"
 #include "storage.h"
 
 #define SENT_MAX 1024
@@ -35,7 +36,7 @@ static const struct identity *identity(void)
     return found;
 }
 
-/* A key of short APDU level executes the parts that the driver makes of an extended APDU: the last one stands for it. */
+/* A key of short APDU level gets an extended APDU as the driver cuts it, and executes it whole. */
 static bool takes_parts(void)
 {
     return strcmp(identity()->firmware, "gnuk") == 0 || strcmp(identity()->firmware, "gnuk-1.0") == 0;
@@ -127,16 +128,23 @@ struct bench *bench_new(const struct icc_timing *generate)
 static bool is_the_drivers_own(const struct icc_apdu *apdu)
 {
     static const uint8_t probe[] = { 0x00, 0xc0, 0x00, 0x00, 0x00 };
-    if (takes_parts())
-        return apdu->command[0] & 0x10 || apdu->command[1] == 0xc0;
     return strcmp(identity()->firmware, "nk3") == 0 && apdu->command_len == sizeof probe &&
            memcmp(apdu->command, probe, sizeof probe) == 0;
 }
 
+/* Whatever Le they have, and whether they are extended or not. */
+static bool is_same_command(const struct icc_apdu *apdu, const uint8_t *bytes, size_t length)
+{
+    struct command executed, sent_one;
+    return command_parse(apdu->command, apdu->command_len, &executed) && command_parse(bytes, length, &sent_one) &&
+           memcmp(apdu->command, bytes, 4) == 0 && executed.length == sent_one.length &&
+           (executed.length == 0 || memcmp(executed.data, sent_one.data, executed.length) == 0);
+}
+
 static bool executed(const struct icc_apdu *apdu, size_t i)
 {
-    if (takes_parts() && sent[i].length > 5 && sent[i].bytes[4] == 0)
-        return memcmp(apdu->command, sent[i].bytes, 4) == 0;
+    if (takes_parts())
+        return is_same_command(apdu, sent[i].bytes, sent[i].length);
     return apdu->command_len == sent[i].length && memcmp(apdu->command, sent[i].bytes, sent[i].length) == 0;
 }
 

@@ -116,8 +116,8 @@ static void an_open_without_a_node(struct bench *b)
 
 static void long_commands(struct bench *b)
 {
-    char put[32 + 2 * 600] = "00DA0103 000258 ";
-    for (int i = 0; i < 600; i++)
+    char put[32 + 2 * 500] = "00DA0103 0001F4 ";
+    for (int i = 0; i < 500; i++)
         strcat(put, "A5");
     if (!opens(b, true))
         return;

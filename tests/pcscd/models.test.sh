@@ -131,8 +131,8 @@ check "gpg generates three keys" gpg_generate_on_card
 check "signs" signs
 check "decrypts" decrypts
 check "authenticates" authenticates
+check "changes the admin PIN" changes_admin_pin # first: without it a Gnuk takes the user's for both
 check "changes the user PIN" changes_user_pin
-check "changes the admin PIN" changes_admin_pin
 check "a wrong PIN costs one try, the right one gives it back" counts_wrong_pin 654321
 fingerprint=$(status_field fpr)
 check "opensc-tool knows it" alone opensc_knows_it
