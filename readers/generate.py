@@ -34,8 +34,8 @@ OWN_STRINGS = range(4, 8)  # indices of strings that are not manufacturer, produ
 TPDU, SHORT_APDU, EXTENDED_APDU = 0x10000, 0x20000, 0x40000  # CCID 1.1 §5.1, dwFeatures
 LEVELS = {TPDU: "TPDU", SHORT_APDU: "short APDU", EXTENDED_APDU: "short and extended APDU"}
 FIRMWARES = {  # of the virtual keys, and the exchange level that each has
-    "pro": TPDU, "storage": TPDU, "gnuk": SHORT_APDU, "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU,
-    "nk3": EXTENDED_APDU,
+    "pro": TPDU, "storage": TPDU, "storage-0.43": TPDU, "storage-0.29": TPDU, "gnuk": SHORT_APDU,
+    "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU, "nk3": EXTENDED_APDU,
 }
 
 
@@ -248,7 +248,7 @@ def check_firmware(path, reader):
     if found != expected:
         raise Mistake(f"{path}: firmware: {reader['firmware']} is of the level {LEVELS[expected]}, "
                       f"but interface.extra says {LEVELS[found]}")
-    if reader["firmware"] == "storage" and not has_disk(reader):
+    if reader["firmware"].startswith("storage") and not has_disk(reader):
         raise Mistake(f"{path}: firmware: {reader['firmware']} has an interface of class 0x08 (mass storage)")
 
 
