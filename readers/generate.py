@@ -182,6 +182,9 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
+    "one_packet_requests": (yes_or_no, False),  # of a request of more than one packet the first is executed
+    "power_on_resets_from": (U16, 0),  # IccPowerOn resets a card that has power from this bcdDevice on
+    "startup_ms": (number(0, 3000), 0),  # after it was plugged in nothing is answered for so long
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
     "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
 }
@@ -344,6 +347,9 @@ def models(products):
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
                      f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
+        lines.append(f'      .one_packet_requests = {c_bool(r["quirks"]["one_packet_requests"])}, '
+                     f'.power_on_resets_from = 0x{r["quirks"]["power_on_resets_from"]:04x}, '
+                     f'.startup_ms = {r["quirks"]["startup_ms"]},')
         lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
             *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "

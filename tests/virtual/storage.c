@@ -65,7 +65,7 @@ static enum handshake bulk_out(struct storage *storage, const uint8_t *packet, s
     storage->out.length = length;
     if (length > 0)
         memcpy(storage->out.bytes, packet, length);
-    storage_task_packet(storage);
+    storage_advance(&storage->device);
     return HANDSHAKE_ACK;
 }
 

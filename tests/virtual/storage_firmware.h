@@ -98,8 +98,6 @@ void storage_task_start(struct storage *storage);
 /* One step of what is due; false: nothing is. */
 bool storage_task_step(struct storage *storage);
 int64_t storage_task_next_us(const struct storage *storage);
-/* A packet is in the OUT bank. */
-void storage_task_packet(struct storage *storage);
 bool storage_task_is_idle(const struct storage *storage);
 /* The command is executed, the answer is in message. */
 void storage_task_answer(struct storage *storage);

@@ -12,14 +12,14 @@
  *                   |                                                              v
  *                DRAINING <----------------------------------------------------- WRITING
  *
- * There is one bank an endpoint. A packet that comes while a command is executed stays in its bank and is thrown away
- * before the answer is written; what comes after that is served next. The answer is written in one go: one packet,
- * and never an empty one after it; of a longer one the rest is lost. When the host does not read it, a newer firmware
- * goes on after a while, and the next answer is written over it.
+ * It looks for a packet each 500 us; here packets come just before it does. There is one bank an endpoint. A packet
+ * that comes while a command is executed stays in its bank and is thrown away before the answer is written; what comes
+ * after that is served next. The answer is written in one go: one packet, and never an empty one after it; of a longer
+ * one the rest is lost. When the host does not read it, a newer firmware goes on after a while, and the next answer is
+ * written over it.
  */
 #include "storage_firmware.h"
 
-#define TASK_US 50                           /* it looks each 500 us; packets come shortly before it does */
 #define GATHER_US (1 * STORAGE_MS)
 #define POWER_ON_TRIES 10
 #define BEFORE_RESET_US (250 * STORAGE_MS)   /* the card is without power, then without clock */
@@ -44,12 +44,6 @@ bool storage_task_is_idle(const struct storage *storage)
     const bool waits = storage->stage == STORAGE_LOOKING || storage->stage == STORAGE_STARTING ||
                        storage->stage == STORAGE_ANNOUNCING;
     return waits && !storage->out.full && !storage->in.full;
-}
-
-void storage_task_packet(struct storage *storage)
-{
-    if (storage->stage == STORAGE_LOOKING)
-        enter(storage, STORAGE_LOOKING, TASK_US);
 }
 
 /* ---- the card ---- */
