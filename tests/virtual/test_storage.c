@@ -839,6 +839,22 @@ static void hid_sends_its_block_six_times_when_the_card_does_not_take_it(void **
     assert_int_equal(icc_blocks(b->icc), 6);
 }
 
+static void after_30_s_hid_uses_the_card_and_takes_bytes_of_its_answer(void **state)
+{
+    struct bench *b = *state;
+    const uint8_t block[] = { 0x00, 0x01, 0x02, 0x03, 0x04, 0x05 };
+    power_on(b);
+    fake_icc_script(b->icc, block, sizeof block, 40 * SECOND);
+    SEND(b, HEAD(0x6f, 4, 0, 0, 0, 0), 0x00, 0x00, 0x00, 0x00);
+    assert_true(device_sibling_apdu(b->device, HID_APDU, sizeof HID_APDU));
+    advance(b, 30 * SECOND - 1);
+    assert_int_equal(icc_blocks(b->icc), 1);
+    fake_icc_script(b->icc, block, sizeof block, 10 * SECOND);
+    advance(b, SECOND);
+    assert_int_equal(icc_blocks(b->icc), 2);
+    ANSWERS(b, HEAD(0x80, 3, 0, 0, 0, 0), 0x00, 0x02, 0x04);
+}
+
 static void a_swallowed_answer_never_comes_and_the_next_command_is_taken(void **state)
 {
     struct bench *b = *state;
@@ -1110,6 +1126,7 @@ int main(void)
         TEST(hid_goes_on_with_the_hosts_sequence),
         TEST_0_43(older_firmware_does_not_count_the_hosts_blocks),
         TEST(hid_sends_its_block_six_times_when_the_card_does_not_take_it),
+        TEST(after_30_s_hid_uses_the_card_and_takes_bytes_of_its_answer),
         TEST(a_swallowed_answer_never_comes_and_the_next_command_is_taken),
         TEST(a_repeated_answer_comes_before_the_new_one),
         TEST(the_disk_introduces_itself),
