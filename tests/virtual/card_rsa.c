@@ -138,20 +138,6 @@ EVP_PKEY *card_rsa_import_private(struct tlv_view n, struct tlv_view e, struct t
     return key;
 }
 
-EVP_PKEY *card_rsa_generate(unsigned bits, int (*go_on)(EVP_PKEY_CTX *ctx), void *context)
-{
-    EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    if (!ctx)
-        return NULL;
-    EVP_PKEY_CTX_set_app_data(ctx, context);
-    EVP_PKEY_CTX_set_cb(ctx, go_on);
-    if (EVP_PKEY_keygen_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)bits) > 0)
-        EVP_PKEY_generate(ctx, &key);
-    EVP_PKEY_CTX_free(ctx);
-    return key;
-}
-
 bool card_rsa_sign(EVP_PKEY *key, struct tlv_view digest_info, uint8_t *output, size_t *length)
 {
     *length = CARD_RSA_BYTES_MAX;

@@ -18,7 +18,8 @@ EVP_PKEY *card_rsa_import(struct tlv_view e, struct tlv_view p, struct tlv_view 
 /* A key from n, e and d, all big-endian. NULL: they make no key. */
 EVP_PKEY *card_rsa_import_private(struct tlv_view n, struct tlv_view e, struct tlv_view d);
 
-/* go_on is asked now and then, with the application data of its argument set to context; 0 ends it. NULL: no key. */
+/* go_on is asked now and then, with the application data of its argument set to context; 0 ends it. NULL: no key.
+ * Made in card_rsa_generate.c; the driver's tests have ready_keys.c instead. */
 EVP_PKEY *card_rsa_generate(unsigned bits, int (*go_on)(EVP_PKEY_CTX *ctx), void *context);
 
 /* PKCS #1 v1.5; output has room for CARD_RSA_BYTES_MAX. */
