@@ -165,7 +165,7 @@ static void a_command_beside_hid_gets_its_own_answer_or_an_error(void **state)
         for (size_t k = 0; k < sizeof OCCASIONS / sizeof OCCASIONS[0]; k++)
             for (unsigned commands = 0; commands <= 4; commands++) {
                 const enum outcome got = run_beside(&COMMANDS[i], &OCCASIONS[k], commands);
-                print_message("%s, %u HID commands %s it: %s\n", COMMANDS[i].name, commands, OCCASIONS[k].name,
+                print_message("# %s, %u HID commands %s it: %s\n", COMMANDS[i].name, commands, OCCASIONS[k].name,
                               got == OWN_ANSWER ? "its answer" : "an error");
                 if (commands == 0 || OCCASIONS[k].after_us > 0) /* HID waits for the end */
                     assert_int_equal(got, OWN_ANSWER);

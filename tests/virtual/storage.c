@@ -130,8 +130,8 @@ static enum handshake get_report(const struct setup *setup, uint8_t *data, size_
     return give(setup, data, length, zeros, size);
 }
 
-/* BOT §3.1, §3.2 and HID 1.11 §7.1, §7.2; which interface is asked counts for the disk's only. None of CCID's requests
- * is known: GET_CLOCK_FREQUENCIES is taken for GET_IDLE, which is never answered. */
+/* BOT §3.1, §3.2 and HID 1.11 §7.1, §7.2; which interface is asked counts for the disk only. CCID's requests are not
+ * known: GET_CLOCK_FREQUENCIES is taken for GET_IDLE, which is never answered. */
 static enum handshake storage_control(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
 {
     static const uint8_t last_lun[] = { 0 };
