@@ -16,7 +16,6 @@ enum { TYPE, LENGTH, SLOT = 5, SEQUENCE, STATUS, ERROR, LAST };
 
 #define TA1_AT (STORAGE_HEADER + 2)
 #define TA1 0x18 /* what the card is told to have said, to keep its line slow; TCK stays */
-#define ATR_MIN 4
 #define RESERVED_LONG_US (500 * STORAGE_MS) /* after a command the card is not given to HID for so long */
 #define RESERVED_SHORT_US (100 * STORAGE_MS)
 
