@@ -293,7 +293,7 @@ static void end_stage(struct storage *storage)
         storage_ccid_paused(storage);
         break;
     case STORAGE_LISTENING_TO_CARD:
-        storage_ccid_card_answered(storage, NULL, 0);
+        storage_ccid_card_answered(storage, storage->heard, 0);
         break;
     case STORAGE_HEARING_CARD:
         storage_ccid_card_answered(storage, storage->heard, storage->heard_len);
