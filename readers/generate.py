@@ -34,8 +34,8 @@ OWN_STRINGS = range(4, 8)  # indices of strings that are not manufacturer, produ
 TPDU, SHORT_APDU, EXTENDED_APDU = 0x10000, 0x20000, 0x40000  # CCID 1.1 §5.1, dwFeatures
 LEVELS = {TPDU: "TPDU", SHORT_APDU: "short APDU", EXTENDED_APDU: "short and extended APDU"}
 FIRMWARES = {  # of the virtual keys, and the exchange level that each has
-    "pro": TPDU, "storage": TPDU, "gnuk": SHORT_APDU, "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU,
-    "nk3": EXTENDED_APDU,
+    "pro": TPDU, "storage": TPDU, "storage-0.43": TPDU, "storage-0.29": TPDU, "gnuk": SHORT_APDU,
+    "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU, "nk3": EXTENDED_APDU,
 }
 
 
@@ -190,6 +190,9 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "max_command": (U16, 0),  # the longest command APDU that the firmware takes, in bytes; 0: no limit is known
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
     "one_packet_ends": (yes_or_no, False),  # a message that fills one packet has no zero-length one behind it
+    "one_packet_requests": (yes_or_no, False),  # of a request of more than one packet the first is executed
+    "power_on_resets_from": (U16, 0),  # IccPowerOn resets a card that has power from this bcdDevice on
+    "startup_ms": (number(0, 3000), 0),  # after it was plugged in nothing is answered for so long
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
     "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
 }
@@ -256,7 +259,7 @@ def check_firmware(path, reader):
     if found != expected:
         raise Mistake(f"{path}: firmware: {reader['firmware']} is of the level {LEVELS[expected]}, "
                       f"but interface.extra says {LEVELS[found]}")
-    if reader["firmware"] == "storage" and not has_disk(reader):
+    if reader["firmware"].startswith("storage") and not has_disk(reader):
         raise Mistake(f"{path}: firmware: {reader['firmware']} has an interface of class 0x08 (mass storage)")
 
 
@@ -354,6 +357,9 @@ def models(products):
                      f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])}, '
                      f'.one_packet_ends = {c_bool(r["quirks"]["one_packet_ends"])}, '
                      f'.max_command = {r["quirks"]["max_command"]},')
+        lines.append(f'      .one_packet_requests = {c_bool(r["quirks"]["one_packet_requests"])}, '
+                     f'.power_on_resets_from = 0x{r["quirks"]["power_on_resets_from"]:04x}, '
+                     f'.startup_ms = {r["quirks"]["startup_ms"]},')
         lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
             *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "

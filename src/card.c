@@ -42,7 +42,9 @@ enum err card_power_on(struct card *card, struct vigil *vigil)
     static const struct ccid_command power_on = { .type = CCID_ICC_POWER_ON };
     struct ccid_answer answer;
     card->powered = false;
-    enum err err = exchange_run(card->exchange, &power_on, vigil, &answer);
+    enum err err = card->power_off_first ? card_power_off(card, vigil) : ERR_NONE;
+    if (err == ERR_NONE)
+        err = exchange_run(card->exchange, &power_on, vigil, &answer);
     if (err == ERR_NONE)
         err = accept_atr(card, &answer);
     if (err != ERR_NONE)

@@ -22,6 +22,7 @@ struct card {
     size_t max_command; /* bytes of an APDU; 0: no limit is known */
     enum ccid_level level;
     bool powered;
+    bool power_off_first; /* IccPowerOn alone does not reset a card that has power; set after card_init() */
     struct atr atr;
     struct level_tpdu tpdu; /* one of the two is used, as level says */
     struct level_apdu apdu;

@@ -19,6 +19,9 @@ struct model {
     uint16_t reset_s[2];      /* ... and a factory reset; 0, 0: not known */
     bool set_configuration;  /* SET_CONFIGURATION ends a command, when nothing else does */
     bool one_packet_ends;    /* a message that fills one packet is not ended by a zero-length one */
+    bool one_packet_requests; /* of a request of more than one packet it executes the first, and zeros for the rest */
+    uint16_t power_on_resets_from; /* before this bcdDevice IccPowerOn does not reset a card that has power */
+    uint16_t startup_ms;      /* after it was plugged in it answers nothing for so long */
 };
 
 /* NULL when there is no such model. */

@@ -196,6 +196,7 @@ each_model() {
 
 declare -A key_ports=() key_pids=()
 declare -A others_send=() # by the name of a key: set if others than pcscd's clients have sent it commands
+declare -A of_others=() # by the name of a key: the command that its other interface sends to the card
 declare -A sent_at_once=() # by the name of a key: set if several clients send at once, whom pcscd lets in as it likes
 declare -A tries_left=() # by the name of a key: what the wrong PINs of a scenario leave, if not "3 0 3"
 declare -A piv_tries_left=() # the same of its PIV card, if not "3 5"
@@ -430,13 +431,13 @@ whole_apdus() {
 }
 
 # executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, each at
-# most as often as it was sent, and in that order, but for sent_at_once.
+# most as often as it was sent, and in that order, but for sent_at_once and of_others.
 executed_once() {
     local firmware order=cat
     firmware=$(model=$(cat "$work/$1/model") && described firmware)
     [ -z "${sent_at_once[$1]:-}" ] || order=sort
     client_apdus | whole_apdus "$firmware" | $order >"$work/sent"
-    card_apdus "$1" | whole_apdus "$firmware" | $order | awk -v sent="$work/sent" '
+    card_apdus "$1" | grep -vx "${of_others[$1]:-none}" | whole_apdus "$firmware" | $order | awk -v sent="$work/sent" '
         { command = $0
           while ((more = getline line < sent) > 0 && line != command)
               ;

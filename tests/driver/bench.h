@@ -47,6 +47,7 @@ struct bench {
     struct icc *icc;
     struct device *device;
     struct virtual_slot *slot;
+    bool beside; /* HID has used the card: its commands are in the card's log */
     unsigned admin_tries; /* that must be left at the end: 3, if nobody says otherwise */
 };
 
@@ -64,8 +65,9 @@ bool bench_known_to_fail(const char *models, const char *reason, void (*test)(vo
 /* Whether the driver speaks T=1 with the card. Otherwise the firmware asks for time itself and is never silent. */
 bool bench_speaks_t1(void);
 
-/* What runs on the card of the model. */
+/* What runs on the card of the model, and what is its firmware. */
 const char *bench_application(void);
+const char *bench_firmware(void);
 
 /* One answer of IFDHTransmitToICC. */
 struct answer {
@@ -97,6 +99,9 @@ struct answer bench_expect(struct bench *bench, const char *apdu, unsigned statu
 /* Sends an APDU and, when it has run for so long, closes the channel from another thread: the end of pcscd. Returns what
  * Transmit returned. */
 RESPONSECODE bench_close_while(struct bench *bench, const char *apdu, int64_t after_us);
+
+/* A Storage's HID interface has so many commands for the card: each is GET DATA of the PIN status. */
+void bench_hid(struct bench *bench, unsigned commands);
 
 /* The key hears and says nothing, or does again; from now on, or after so long. */
 void bench_freeze(struct bench *bench, bool frozen);

@@ -15,6 +15,7 @@
  *   answer sequence|slot|type|long|short|cut|swallow|repeat N   what is wrong with the next N answers
  *   stale N                            the same as answer sequence N
  *   descriptors right|cut|garbage|total-long|total-short|endless
+ *   hid N                              the other interface has N commands for the card: GET DATA of the PIN status
  *   hid-reset                          the other interface resets the card
  *   counters                           ok pw1=N rc=N pw3=N [pin=N puk=N]
  *   busy                               ok busy|idle: a command runs or an answer is unread

@@ -65,6 +65,19 @@ void device_reset_by_sibling(struct device *device)
         device->firmware->reset_by_sibling(device);
 }
 
+bool device_sibling_apdu(struct device *device, const uint8_t *apdu, size_t length)
+{
+    if (!device->powered || !device->firmware->sibling_apdu)
+        return false;
+    device->firmware->sibling_apdu(device, apdu, length);
+    return true;
+}
+
+size_t device_sibling_answer(const struct device *device)
+{
+    return device->firmware->sibling_answer ? device->firmware->sibling_answer(device) : 0;
+}
+
 /* ---- descriptors ---- */
 
 bool device_configure(struct device *device, unsigned value)
@@ -180,9 +193,11 @@ static enum handshake asked_of_endpoint(struct device *device, const struct setu
         const uint8_t status[2] = { (device->halted & bit) != 0, 0 };
         return setup->request == GET_STATUS ? give(setup, data, length, status, sizeof status) : HANDSHAKE_STALL;
     }
-    if (setup->request == CLEAR_FEATURE && halt_feature)
+    if (setup->request == CLEAR_FEATURE && halt_feature) {
         device->halted &= ~bit;
-    else if (setup->request == SET_FEATURE && halt_feature)
+        if (device->firmware->halt_cleared)
+            device->firmware->halt_cleared(device, (uint8_t)setup->index);
+    } else if (setup->request == SET_FEATURE && halt_feature)
         device->halted |= bit;
     else
         return HANDSHAKE_STALL;

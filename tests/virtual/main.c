@@ -59,8 +59,8 @@ static const char USAGE[] =
     "                           corrupt edc|length|sequence|truncated|noise N, stall in|out, stale N,\n"
     "                           answer sequence|slot|type|long|short|cut|swallow|repeat N,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
-    "                           ask-ifs N, ask-abort, lie-about-wtx N, hid-reset, touch, counters, busy,\n"
-    "                           apdus, blocks, stats, quit\n"
+    "                           ask-ifs N, ask-abort, lie-about-wtx N, hid N, hid-reset, touch, counters,\n"
+    "                           busy, apdus, blocks, stats, quit\n"
     "  --list                   names of the models\n"
     "  --help                   this text\n";
 

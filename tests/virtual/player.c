@@ -30,7 +30,7 @@ struct settings { /* of a file */
     uint8_t device[18], atr[33];
     int64_t patience_us, insistence_us, late_us, gap_us;
     struct icc_options card;
-    char *start[64];
+    char *firmware, *start[64];
     size_t start_count;
 };
 
@@ -269,8 +269,7 @@ static uint32_t sum31(const uint8_t *bytes, size_t length)
     return sum;
 }
 
-/* Whether bytes are those that the words say, hash and all. */
-static bool are_bytes(struct player_words words, const uint8_t *found, size_t length)
+bool player_are_bytes(struct player_words words, const uint8_t *found, size_t length)
 {
     static struct player_bytes expected;
     const size_t used = expect_bytes(words, &expected);
@@ -477,7 +476,7 @@ static void compare(struct player_words words, const struct transfer *transfer)
     if (strcmp(sizes, "*") == 0)
         return;
     const struct player_words bytes = after(words, equals < words.count ? equals + 1 : equals);
-    if (strcasecmp(sizes, transfer->sizes) != 0 || !are_bytes(bytes, transfer->bytes, transfer->length))
+    if (strcasecmp(sizes, transfer->sizes) != 0 || !player_are_bytes(bytes, transfer->bytes, transfer->length))
         differ("%s = %s", transfer->sizes, as_text(transfer->bytes, transfer->length));
 }
 
@@ -545,7 +544,7 @@ static void expect_heard(struct player_words words)
     const struct heard *const one = &heard[heard_told++];
     const double seconds = (double)(one->at_us - began_us) / 1e6, off = seconds - number(words, 0);
     if (off > 0.0015 || off < -0.0015 || (size_t)number(words, 1) != one->packet.length ||
-        !are_bytes(after(words, 3), one->packet.bytes, one->packet.length))
+        !player_are_bytes(after(words, 3), one->packet.bytes, one->packet.length))
         differ("@%.3f %zu = %s", seconds, one->packet.length, as_text(one->packet.bytes, one->packet.length));
 }
 
@@ -559,7 +558,7 @@ static void ask_interrupt(struct player_words words)
     if (packet.handshake != HANDSHAKE_ACK) {
         if (strcasecmp(word(words, 0), handshake_name(packet.handshake)) != 0)
             differ("%s", handshake_name(packet.handshake));
-    } else if (strcasecmp(word(words, 0), "nak") == 0 || !are_bytes(words, packet.bytes, packet.length))
+    } else if (strcasecmp(word(words, 0), "nak") == 0 || !player_are_bytes(words, packet.bytes, packet.length))
         differ("%s", as_text(packet.bytes, packet.length));
 }
 
@@ -582,7 +581,7 @@ static void control_transfer(struct player_words words)
         length = 0;
     if (strcmp(word(expected, 0), "*") == 0)
         return;
-    if (strcmp(word(expected, 0), handshake_name(handshake)) != 0 || !are_bytes(after(expected, 1), data, length))
+    if (strcmp(word(expected, 0), handshake_name(handshake)) != 0 || !player_are_bytes(after(expected, 1), data, length))
         differ("%s %s", handshake_name(handshake), as_text(data, length));
 }
 
@@ -709,6 +708,20 @@ static void card_statement(struct player_words words)
         die("%s", wrong);
 }
 
+/* "hid": another interface has a command for the card; "hid waits"; "hid got N": so many bytes came to it. */
+static void hid_statement(struct player_words words)
+{
+    static const uint8_t get_data[] = { 0x00, 0xca, 0x00, 0xc4, 0x00 };
+    const size_t got = device_sibling_answer(device);
+    if (words.count == 0 && !device_sibling_apdu(device, get_data, sizeof get_data))
+        die("this key has no such interface");
+    if (words.count == 0)
+        return;
+    const bool waits = strcmp(word(words, 0), "waits") == 0;
+    if (waits != (got == DEVICE_SIBLING_WAITS) || (words.count > 1 && got != (size_t)number(words, 1)))
+        differ("hid %s %zu", got == DEVICE_SIBLING_WAITS ? "waits" : "got", got == DEVICE_SIBLING_WAITS ? 0 : got);
+}
+
 static const struct {
     const char *name;
     void (*execute)(struct player_words words);
@@ -717,7 +730,8 @@ static const struct {
     { ">", send_transfer },           { "<", receive_statement },           { "<1", receive_one_statement },
     { "!", ask_interrupt },           { "control", control_transfer },      { "bus-reset", bus_reset_statement },
     { "halt", halt_statement },       { "configure", configure_statement }, { "took", took },
-    { "generate", set_generate },     { "card", card_statement },           { "sent", all_sent },
+    { "generate", set_generate },     { "card", card_statement },           { "hid", hid_statement },
+    { "sent", all_sent },
 };
 
 static size_t split(char *line, char *at[])
@@ -780,6 +794,8 @@ static void set(struct player_words words)
     const unsigned version = strcmp(name, "device-version") == 0 ? hexadecimal(value, 0) : 0;
     if (strcmp(name, "key") == 0)
         set_key(word(value, 0));
+    else if (strcmp(name, "firmware") == 0)
+        settings.identity.firmware = settings.firmware = strdup(word(value, 0));
     else if (strcmp(name, "device-version") == 0)
         settings.device[12] = version & 0xff, settings.device[13] = (uint8_t)(version >> 8);
     else if (strcmp(name, "atr") == 0)
@@ -864,6 +880,7 @@ static void play(const char *path)
     end_sequence();
     for (size_t i = 0; i < settings.start_count; i++)
         free(settings.start[i]);
+    free(settings.firmware);
     free(line);
     fclose(file);
 }

@@ -534,6 +534,7 @@ static void the_control_socket_answers_each_line(void **state)
         { "stats", "ok control=0 out=0 in=0 interrupt=0 pending=0" }, { "mute on", "ok" }, { "mute off", "ok" },
         { "generate 20,silent=20 0.5,wtx=0,multiplier=255", "ok" }, { "corrupt edc 2", "ok" }, { "stall in", "ok" },
         { "stale 1", "ok" }, { "answer swallow 0", "ok" }, { "descriptors right", "ok" }, { "hid-reset", "ok" },
+        { "hid 1", "error hid: nobody else has commands for the card of this key" }, { "hid", "error hid: wrong arguments" },
         { "mute", "error mute: wrong arguments" }, { "mute maybe", "error mute: wrong arguments" },
         { "generate 1x", "error generate: wrong arguments" }, { "generate -1", "error generate: wrong arguments" },
         { "generate 1,multiplier=256", "error generate: wrong arguments" },
