@@ -186,7 +186,15 @@ CARD = {
 DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever its generation
     "ifsd": (number(32, 254), 32),  # T=1: the INF size to ask the card for by S(IFS request); 32: do not ask
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
-    "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
+    "cut_message": (one_of("overshoot", "short-packet", "abort"), "short-packet"),  # what ends a message that was cut
+    "sign_of_life_ms": (number(0, 10000), 0),  # a key at work is heard at least this often; 0: it may be silent
+    "dies_when_disturbed": (yes_or_no, False),  # a command or an Abort while it is at work ends its service
+    "abort_from": (U16, None),  # the Abort pair ends a chain of parts from this bcdDevice on; absent: never
+    "abort_cut_from": (U16, None),  # ... and a message that was cut
+    "dead_from": (U16, None),  # the bcdDevices whose silence was seen to mean that they are dead: from
+    "dead_to": (U16, 0),  # ... and to
+    "watchdog_s": (number(0, 7200), 0),  # no command lasts longer than this ...
+    "watchdog_from": (U16, 0),  # ... from this bcdDevice on
     "max_command": (U16, 0),  # the longest command APDU that the firmware takes, in bytes; 0: no limit is known
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
     "one_packet_ends": (yes_or_no, False),  # a message that fills one packet has no zero-length one behind it
@@ -352,14 +360,20 @@ def models(products):
         mute = r["quirks"]["mute_answer"]
         lines.append(f'    {{ .vendor_id = 0x{vendor:04x}, .product_id = 0x{product:04x}, .name = "{r["name"]}", '
                      f'.ifsd = {r["quirks"]["ifsd"]},')
-        abort = r["quirks"]["abort_from"]
-        lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
-                     f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])}, '
-                     f'.one_packet_ends = {c_bool(r["quirks"]["one_packet_ends"])}, '
-                     f'.max_command = {r["quirks"]["max_command"]},')
-        lines.append(f'      .one_packet_requests = {c_bool(r["quirks"]["one_packet_requests"])}, '
-                     f'.power_on_resets_from = 0x{r["quirks"]["power_on_resets_from"]:04x}, '
-                     f'.startup_ms = {r["quirks"]["startup_ms"]},')
+        quirks = r["quirks"]
+        lines.append(f'      .cut_message = CUT_{quirks["cut_message"].replace("-", "_").upper()}, '
+                     f'.sign_of_life_ms = {quirks["sign_of_life_ms"]}, '
+                     f'.dies_when_disturbed = {c_bool(quirks["dies_when_disturbed"])},')
+        lines.append(f'      .abort_from = 0x{quirks["abort_from"] or 0xffff:04x}, '
+                     f'.abort_cut_from = 0x{quirks["abort_cut_from"] or 0xffff:04x}, '
+                     f'.dead_from = 0x{quirks["dead_from"] or 0xffff:04x}, .dead_to = 0x{quirks["dead_to"]:04x}, '
+                     f'.watchdog_s = {quirks["watchdog_s"]}, .watchdog_from = 0x{quirks["watchdog_from"]:04x},')
+        lines.append(f'      .set_configuration = {c_bool(quirks["set_configuration"])}, '
+                     f'.one_packet_ends = {c_bool(quirks["one_packet_ends"])}, '
+                     f'.max_command = {quirks["max_command"]},')
+        lines.append(f'      .one_packet_requests = {c_bool(quirks["one_packet_requests"])}, '
+                     f'.power_on_resets_from = 0x{quirks["power_on_resets_from"]:04x}, '
+                     f'.startup_ms = {quirks["startup_ms"]},')
         lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
             *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
@@ -504,10 +518,7 @@ def used_with(reader):
 def row(generations):
     """Of the README's table; the generations of a product have the same quirks as far as the driver goes."""
     quirks = generations[0]["quirks"]
-    if quirks["abort_from"] is not None:
-        end = f'ended by Abort, from firmware {quirks["abort_from"] >> 8}.{quirks["abort_from"] & 0xFF} on'
-    else:
-        end = "started anew after 3 minutes of silence" if quirks["set_configuration"] else "waited for"
+    end = "reset after 3 minutes of silence" if quirks["set_configuration"] else "waited for"
     keeping = [r["quirks"]["keeps_pin_over_reset"] for r in generations]
     forgets = "no" if all(keeping) else "yes, but for the oldest" if any(keeping) else "yes"
     levels = dict.fromkeys(LEVELS[level(r["ccid"])] for r in generations)

@@ -15,8 +15,7 @@ void card_init(struct card *card, struct exchange *exchange, const struct model 
         .tpdu = { .exchange = exchange, .model = model },
         .apdu = { .exchange = exchange,
                   .model = model,
-                  .takes_extended = class->level == CCID_EXTENDED_APDU,
-                  .readiness_doubtful = model->has_abort },
+                  .takes_extended = class->level == CCID_EXTENDED_APDU },
     };
 }
 

@@ -79,7 +79,7 @@ static struct ccid_answer view(const uint8_t *bytes, size_t length)
 
 static bool belongs(const struct ccid_answer *answer, const struct ccid_expectation *expected)
 {
-    if (answer->slot != expected->slot || answer->sequence != expected->sequence)
+    if (answer->slot != expected->slot || (answer->sequence != expected->sequence && !expected->any_sequence))
         return false;
     switch (answer->status) {
     case CCID_OK:

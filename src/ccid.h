@@ -69,6 +69,14 @@ struct ccid_answer {
     size_t length;
 };
 
+/* wLevelParameter, CCID 1.1 §6.1.4; bChainParameter is its low byte, §6.2.1. */
+enum ccid_chain {
+    CCID_CHAIN_WHOLE = 0,
+    CCID_CHAIN_BEGINS = 1,
+    CCID_CHAIN_ENDS = 2,
+    CCID_CHAIN_GOES_ON = 3,
+    CCID_CHAIN_SEND_ME_MORE = 0x10,
+};
 /* How long the message is that begins with these CCID_HEADER bytes, by its dwLength; not yet believed. */
 uint64_t ccid_message_length(const uint8_t header[CCID_HEADER]);
 
@@ -76,6 +84,7 @@ uint64_t ccid_message_length(const uint8_t header[CCID_HEADER]);
 struct ccid_expectation {
     enum ccid_type type;
     uint8_t slot, sequence;
+    bool any_sequence; /* the command was another process's */
 };
 
 /*

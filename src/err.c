@@ -14,6 +14,9 @@ const char *err_in_words(enum err err)
     case ERR_BUSY: return "another program has it";
     case ERR_GONE: return "it has been unplugged";
     case ERR_CANCELLED: return "pcscd has closed it";
+    case ERR_INTERRUPTED: return "another command has come";
+    case ERR_DEAD: return "it serves no command any more, unplug it";
+    case ERR_HELD: return "it may be at work for a program that has ended";
     case ERR_TIMEOUT: return "there was no answer in time";
     case ERR_IO: return "a USB transfer has failed";
     case ERR_PROTOCOL: return "the key's answers break the rules";

@@ -11,6 +11,9 @@ enum err {
     ERR_BUSY,          /* the interface is claimed by another program or a kernel driver */
     ERR_GONE,          /* unplugged */
     ERR_CANCELLED,     /* the channel is being closed */
+    ERR_INTERRUPTED,   /* somebody else wants the key; what was waited for is still to come */
+    ERR_DEAD,          /* the firmware serves no command any more, until the key is unplugged */
+    ERR_HELD,          /* the key may be at work for a program that is gone; a command could kill it */
     ERR_TIMEOUT,       /* the patience for this command has ended */
     ERR_IO,            /* a USB transfer failed */
     ERR_PROTOCOL,      /* an answer breaks the rules of CCID or T=1 beyond recovery */

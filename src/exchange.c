@@ -4,33 +4,41 @@
  *
  * Theory of operation
  *
- *   unsynchronised --synchronise--> at rest --send--> waiting --answer--> at rest
- *         ^  |                        ^  ^               |
- *         +--+ patience ended         |  |               | patience ended
- *                                     |  |               +-- the command has not moved: taken back --> at rest
- *                                     |  |               +-- it has left --> owing
- *                                     |  +-- its answer came, late: dropped, or collected -- owing
- *                 unsynchronised <-- nothing was heard for so long that it must be lost --+
+ *   not synchronised --GetSlotStatus is answered--> nothing pending --XfrBlock--> message pending
+ *                                                    ^   ^                         |          |
+ *                                                    |   |              it has     |          | it has failed, or
+ *                                                    |   |              left whole |          | patience ended first
+ *                                                    |   |                         v          v
+ *                                                    |   +---- its answer ---- answer     recover.c: listen,
+ *                                                    |                         pending    end the message
+ *                                                    +------------------------------------------+
  *
- * A device answers in order and one command at a time. So once the answer to a command of ours has been seen,
- * nothing older can follow: synchronising means asking for the slot's status and dropping everything up to the
- * answer. Data blocks among it belong to nobody, whatever sequence number they bear, because no XfrBlock of ours is
- * under way; they cannot be taken for the answer, which is of another type.
+ * What is pending is written down (pending.h) before a packet leaves, since it outlives the process. A transfer that has
+ * failed is not one that has not happened: until recover.c has found out or ended what the device has of it, no command
+ * leaves.
  *
- * While an answer is owed nothing goes out. What that would do depends on the firmware and is never good: a key that
- * computes does not take the command, loses it, or drops the answer of the one before.
+ * A device answers in order and one command at a time. So once the answer to a command of ours has been seen, nothing
+ * older can follow: synchronising means asking for the slot's status and dropping everything up to the answer. Data
+ * blocks among it belong to nobody, whatever sequence number they bear.
+ *
+ * While an answer is pending nothing goes out. What that would do depends on the firmware and is never good: a key that
+ * computes does not take the command, loses it, drops the answer of the one before, or panics.
  */
 #include "exchange.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include "exchange_inner.h"
 #include "log.h"
 
 #define MAX_DROPPED 64 /* answers to nothing within one wait; a device that sends more is not speaking CCID */
 #define MAX_STALLS 3   /* within one wait */
-#define MAX_FAILURES 3 /* of USB transfers, before the device counts as broken */
+#define MAX_FAILURES 3 /* of transfers, within one wait or of one question */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
+#define OVERSHOOT 2    /* bytes that a message may be made too long by, see exchange_fill() */
+#define LISTEN_MS 100 /* after a failure, to a key that gives no sign of life while it works */
+#define FIRST_SIGN_MS 5000 /* a living key of which it is known gives a sign of life in less than a third of this */
 #define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
@@ -45,16 +53,26 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
     const size_t longest = max_message < CCID_MINIMUM_MESSAGE ? CCID_MINIMUM_MESSAGE : max_message;
     *exchange = (struct exchange){
         .port = port, .bulk_in = identity->bulk_in, .bulk_out = identity->bulk_out,
-        .packet_size = identity->packet_size,
+        .packet_size = identity->packet_size, .bcd_device = identity->bcd_device,
         /* room for a stale packet before the answer, and never a multiple short of a packet */
         .in_size = round_up(longest + (size_t)2 * identity->packet_size, identity->packet_size),
         .out_size = max_message,
         .status = patience_defaults.of[PATIENCE_STATUS],
     };
+    pending_open(&exchange->store, &(struct pending_key){
+        .node = identity->node, .vendor_id = identity->vendor_id, .product_id = identity->product_id,
+        .bcd_device = identity->bcd_device, .bus = identity->bus, .address = identity->address,
+    });
+    exchange->pending = exchange->store.now;
+    exchange->inherited = exchange->pending->phase != PENDING_NOTHING;
+    if (exchange->pending->phase == PENDING_MESSAGE && exchange->pending->sent == exchange->pending->length)
+        exchange->pending->phase = PENDING_ANSWER;
+    exchange->debt = (struct ccid_expectation){ .type = CCID_DATA_BLOCK, .any_sequence = true };
+    exchange->listened_ms = usb_now_ms(port);
     exchange->in = calloc(1, exchange->in_size);
-    exchange->out = calloc(1, exchange->out_size);
+    exchange->out = calloc(1, exchange->out_size + OVERSHOOT);
     if (!exchange->in || !exchange->out) {
-        exchange_close(exchange);
+        exchange_close(exchange, false);
         return ERR_NO_MEMORY;
     }
     /* Not from 0 as everyone else: an answer left by another driver should not look like one to us. */
@@ -63,13 +81,14 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
     return ERR_NONE;
 }
 
-void exchange_close(struct exchange *exchange)
+void exchange_close(struct exchange *exchange, bool unplugged)
 {
+    pending_close(&exchange->store, unplugged);
     /* The port is closed: nothing writes to them any more, whatever is owed. */
     if (exchange->in)
         explicit_bzero(exchange->in, exchange->in_size);
     if (exchange->out)
-        explicit_bzero(exchange->out, exchange->out_size);
+        explicit_bzero(exchange->out, exchange->out_size + OVERSHOOT);
     free(exchange->in);
     free(exchange->out);
     exchange->in = exchange->out = NULL;
@@ -87,7 +106,7 @@ void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms)
 
 void exchange_wipe(struct exchange *exchange)
 {
-    if (exchange->owed) /* a transfer that is posted still writes there */
+    if (exchange_owes(exchange)) /* a transfer that is posted still writes there */
         return;
     explicit_bzero(exchange->in, exchange->filled);
     exchange->filled = 0;
@@ -97,13 +116,19 @@ void exchange_wipe(struct exchange *exchange)
 
 /* Counters of one wait, so that no device can keep it busy for the whole patience. */
 struct nuisance {
-    unsigned dropped, stalls;
+    unsigned dropped, stalls, failures;
+    int64_t listen_until_ms; /* an IN transfer has failed: what it should have brought comes again by then, or never */
 };
 
 static void heard(struct exchange *exchange)
 {
-    exchange->heard_ms = exchange_now_ms(exchange);
+    exchange->heard_ms = exchange->pending->heard_ms = exchange_now_ms(exchange);
     exchange->silence_ms = 0;
+}
+
+bool exchange_owes(const struct exchange *exchange)
+{
+    return exchange->pending->phase == PENDING_ANSWER;
 }
 
 /* Before the answer there may be something stale. */
@@ -156,6 +181,17 @@ static void spoilt(struct exchange *exchange)
     exchange->filled = exchange->in_size;
 }
 
+/* An answer that nobody waits for: the command that it is of has ended. Its other parts may still wait. */
+static void note_stray(struct exchange *exchange, const struct ccid_answer *stray)
+{
+    if (stray->type != CCID_DATA_BLOCK || stray->status != CCID_OK || exchange->model->cut_message != CUT_ABORT)
+        return;
+    if (exchange->pending->phase != PENDING_MESSAGE)
+        exchange->pending->phase = PENDING_NOTHING;
+    if (stray->parameter == CCID_CHAIN_BEGINS || stray->parameter == CCID_CHAIN_GOES_ON)
+        exchange->pending->rest = 1;
+}
+
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
@@ -163,9 +199,12 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
     if (length == 0)
         return false; /* the zero-length packet after an answer of full packets, or only its first packet */
     heard(exchange);
+    nuisance->listen_until_ms = INT64_MAX;
     const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
     record(exchange, length, found ? answer->data - CCID_HEADER : NULL);
     if (!found) {
+        if (length >= CCID_HEADER)
+            note_stray(exchange, answer);
         exchange->dropped++;
         nuisance->dropped++;
         log_debug("dropped %zu bytes that answer no command", length);
@@ -181,52 +220,89 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
 
 static enum err after_stall(struct exchange *exchange, uint8_t endpoint, struct nuisance *nuisance)
 {
-    heard(exchange);
-    log_error("the key has stalled when it was to %s a message: clearing that",
+    log_info("the key has stalled when it was to %s a message: clearing that",
               endpoint == exchange->bulk_in ? "send" : "receive");
     return nuisance->stalls++ < MAX_STALLS ? usb_clear_halt(exchange->port, endpoint) : ERR_IO;
 }
 
-/* Waits for the answer that is expected. An OUT transfer may be under way; what becomes of it is the caller's. */
-static enum err await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
-                      struct ccid_answer *answer)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    struct nuisance nuisance = { 0, 0 };
-    for (;;) {
-        enum err err = post_in(exchange);
+    return a < b ? a : b;
+}
+
+/* When a device that gives signs of life has to have given one, or it never will. */
+static int64_t first_sign(const struct exchange *exchange)
+{
+    const int64_t due = exchange->first_sign_ms;
+    return due > 0 && exchange->heard_ms <= due - FIRST_SIGN_MS ? due : INT64_MAX;
+}
+
+/* An IN transfer has failed. What it was to bring may be lost, or not have been ready, so it is read for once more. */
+static enum err after_failure(struct exchange *exchange, struct nuisance *nuisance)
+{
+    const uint32_t sign = exchange->model->sign_of_life_ms;
+    spoilt(exchange);
+    if (nuisance->listen_until_ms == INT64_MAX)
+        nuisance->listen_until_ms = exchange_now_ms(exchange) + (sign ? sign : LISTEN_MS);
+    return nuisance->failures++ < MAX_FAILURES ? ERR_NONE : ERR_IO;
+}
+
+static enum err after_time(const struct exchange *exchange, const struct vigil *vigil, const struct nuisance *nuisance)
+{
+    const int64_t now = exchange_now_ms(exchange);
+    if (now >= vigil_deadline_ms(vigil))
+        return ERR_TIMEOUT;
+    return now < nuisance->listen_until_ms && now >= first_sign(exchange) ? ERR_DEAD : ERR_IO;
+}
+
+static enum err after_news(struct exchange *exchange, const struct usb_news *news, const struct vigil *vigil,
+                           struct nuisance *nuisance)
+{
+    switch (news->event) {
+    case USB_RECEIVED: /* what comes after a failure and is no answer is the rest of one */
+        return nuisance->dropped > (nuisance->failures ? 0 : MAX_DROPPED) ? ERR_IO : ERR_NONE;
+    case USB_STALLED_IN:
+        (void)after_stall(exchange, exchange->bulk_in, nuisance);
+        return after_failure(exchange, nuisance);
+    case USB_OVERRUN:
+    case USB_FAILED_IN:
+        return after_failure(exchange, nuisance);
+    case USB_STALLED_OUT:
+        (void)after_stall(exchange, exchange->bulk_out, nuisance);
+        return ERR_IO; /* it is not sent again */
+    case USB_FAILED_OUT:
+        return ERR_IO;
+    case USB_TIMEOUT:
+        return after_time(exchange, vigil, nuisance);
+    case USB_GONE:
+        return ERR_GONE;
+    case USB_CANCELLED:
+        return ERR_CANCELLED;
+    case USB_INTERRUPTED:
+        return exchange->interruptible ? ERR_INTERRUPTED : ERR_NONE;
+    }
+    return ERR_IO;
+}
+
+/* An OUT transfer may be under way; what becomes of it is the caller's. */
+enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
+                        struct ccid_answer *answer)
+{
+    struct nuisance nuisance = { .listen_until_ms = INT64_MAX };
+    enum err err;
+    do {
+        err = post_in(exchange);
         if (err != ERR_NONE)
             return err == ERR_GONE ? ERR_GONE : ERR_IO;
-        const struct usb_news news = usb_wait(exchange->port, vigil_deadline_ms(vigil));
-        switch (news.event) {
-        case USB_RECEIVED:
-            if (examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
-                return ERR_NONE;
-            break;
-        case USB_OVERRUN:
-            spoilt(exchange);
-            nuisance.dropped++;
-            break;
-        case USB_STALLED_IN:
-            spoilt(exchange);
-            err = after_stall(exchange, exchange->bulk_in, &nuisance);
-            break;
-        case USB_STALLED_OUT:
-            (void)after_stall(exchange, exchange->bulk_out, &nuisance);
-            return ERR_IO; /* it has not been taken, and is not sent again */
-        case USB_FAILED:
-            return ERR_IO;
-        case USB_TIMEOUT:
-            return ERR_TIMEOUT;
-        case USB_GONE:
-            return ERR_GONE;
-        case USB_CANCELLED:
-            return ERR_CANCELLED;
-        }
-        if (err != ERR_NONE || nuisance.dropped > MAX_DROPPED)
-            return ERR_IO;
-        if (vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
-            return ERR_TIMEOUT;
-    }
+        const int64_t limit = earlier(nuisance.listen_until_ms, first_sign(exchange));
+        const struct usb_news news = usb_wait(exchange->port, earlier(vigil_deadline_ms(vigil), limit));
+        if (news.event == USB_RECEIVED && examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
+            return ERR_NONE;
+        err = after_news(exchange, &news, vigil, &nuisance);
+        if (err == ERR_NONE && vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
+            err = ERR_TIMEOUT;
+    } while (err == ERR_NONE);
+    return err;
 }
 
 /* ---- when no answer has come ---- */
@@ -249,55 +325,121 @@ static void restart(struct exchange *exchange)
         log_error("that failed; plug the key in again");
 }
 
-/* The IN transfer stays posted while an answer is owed: some firmwares lose one that nobody reads. */
-static void out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected, bool sent)
+/* Too long for any command: the answer is lost, or the device is. */
+static void give_up(struct exchange *exchange)
 {
-    exchange->silence_ms = exchange_now_ms(exchange) - exchange->heard_ms;
-    const bool lost = exchange->silence_ms >= DEBT_LIMIT_MS;
-    exchange->owed = sent && !lost;
-    exchange->debt = *expected;
-    if (!sent)
-        take_back_in(exchange);
-    if (lost)
-        exchange->synchronised = false;
-    if (lost && exchange->can_restart)
+    exchange->pending->phase = PENDING_NOTHING;
+    exchange->synchronised = false;
+    if (exchange->model->set_configuration)
         restart(exchange);
 }
 
-/* A transfer failed for good: what the device has of the command is not known, so its answer may still come. */
-static void broken(struct exchange *exchange, bool sent)
+/* The IN transfer stays posted while an answer is owed: some firmwares lose one that nobody reads. */
+static void out_of_patience(struct exchange *exchange, const struct ccid_expectation *expected)
 {
-    exchange->owed = false;
-    exchange->synchronised = exchange->synchronised && !sent;
-    take_back_in(exchange);
-    log_error("%s", err_in_words(ERR_IO));
+    exchange->debt = *expected;
+    if (!exchange_owes(exchange))
+        take_back_in(exchange);
 }
 
-/* sent: the device has the command, or a part of it. Returns err. */
-static enum err without_answer(struct exchange *exchange, const struct ccid_expectation *expected, enum err err,
-                               bool sent)
+/* Silence adds up over commands, as long as something is asked of the device. */
+static void count_silence(struct exchange *exchange)
+{
+    exchange->silence_ms = exchange_now_ms(exchange) - exchange->heard_ms;
+    if (exchange->silence_ms >= DEBT_LIMIT_MS && !exchange->model->dies_when_disturbed)
+        give_up(exchange);
+}
+
+/* A transfer has failed. Where a device at work takes no other message, the slot's status will tell whether it is; others
+ * are listened to. */
+static void broken(struct exchange *exchange, const struct ccid_expectation *expected)
+{
+    exchange->debt = *expected;
+    take_back_in(exchange);
+    log_info("%s", err_in_words(ERR_IO));
+    if (exchange->pending->phase != PENDING_ANSWER || exchange->model->sign_of_life_ms)
+        return;
+    exchange->pending->phase = PENDING_NOTHING;
+    exchange->synchronised = false;
+}
+
+static void died(struct exchange *exchange)
+{
+    exchange->dead = true;
+    exchange->pending->phase = PENDING_UNKNOWN;
+    take_back_in(exchange);
+    log_error("%s serves no command any more: its firmware has stopped. Unplug it and plug it in again",
+              exchange->model->name);
+}
+
+/* What becomes of an XfrBlock that has no answer; returns err. */
+static enum err without_answer(struct exchange *exchange, const struct ccid_expectation *expected, enum err err)
 {
     if (err == ERR_TIMEOUT)
-        out_of_patience(exchange, expected, sent);
+        out_of_patience(exchange, expected);
     else if (err == ERR_IO)
-        broken(exchange, sent);
+        broken(exchange, expected);
+    else if (err == ERR_DEAD)
+        died(exchange);
     return err;
 }
 
 /* ---- commands ---- */
 
-static enum err post(struct exchange *exchange, size_t length)
+static enum err post(struct exchange *exchange, size_t length, uint32_t *moved)
 {
     /* IN before OUT: the answer finds its buffer waiting. */
     enum err err = post_in(exchange);
     if (err == ERR_NONE)
-        err = usb_post_out(exchange->port, exchange->out, length);
+        err = usb_post_out(exchange->port, exchange->out, length, moved);
     return err == ERR_NONE || err == ERR_GONE ? err : ERR_IO;
 }
 
-static enum err send_and_await(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
-                               struct ccid_answer *answer)
+/* Before a packet of an XfrBlock leaves. */
+static void begins(struct exchange *exchange, const struct vigil *vigil, size_t length)
 {
+    struct pending *const pending = exchange->pending;
+    const bool clean = pending->phase == PENDING_NOTHING && !pending->chain && !pending->rest;
+    pending->length = (uint32_t)length;
+    pending->sent = 0;
+    pending->class = vigil->class;
+    pending->begun_ms = pending->heard_ms = exchange_now_ms(exchange);
+    __atomic_store_n(&pending->phase, PENDING_MESSAGE, __ATOMIC_RELEASE);
+    exchange->first_sign_ms = clean && exchange_tells_death(exchange) ? pending->begun_ms + FIRST_SIGN_MS : 0;
+}
+
+/* No answer has come, so it matters what has left. */
+static void ends_without_answer(struct exchange *exchange, enum err err, size_t length)
+{
+    const int64_t grace_ms = err == ERR_IO ? 0 : GRACE_MS;
+    const size_t sent = usb_take_back_out(exchange->port, exchange_now_ms(exchange) + grace_ms);
+    if (exchange->pending->phase != PENDING_MESSAGE)
+        return;
+    exchange->pending->sent = (uint32_t)sent;
+    if (sent == length)
+        exchange->pending->phase = PENDING_ANSWER;
+    else if (sent == 0 && err == ERR_TIMEOUT && exchange->bcd_device < exchange->model->abort_cut_from &&
+             exchange->model->cut_message == CUT_ABORT)
+        exchange->pending->phase = PENDING_NOTHING; /* taken back before it had begun; nothing would help otherwise */
+}
+
+/* It should have been heard by now. One whose commands are served by nobody tells the slot's status all the same; one
+ * that says nothing at all is waited for. */
+static enum err unless_dead(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
+                            struct ccid_answer *answer)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    struct vigil part = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
+    if (exchange_send(exchange, &status, &part, answer) == ERR_NONE)
+        return ERR_DEAD;
+    return exchange_await(exchange, expected, vigil, answer);
+}
+
+/* Any message. Only an XfrBlock is written down: no other begins work, and all others fit one packet. */
+enum err exchange_send(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
+                       struct ccid_answer *answer)
+{
+    const bool block = command->type == CCID_XFR_BLOCK;
     const int64_t now = exchange_now_ms(exchange);
     if (vigil_deadline_ms(vigil) <= now)
         return ERR_TIMEOUT; /* nothing leaves that nobody would wait for */
@@ -307,21 +449,57 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     const size_t length = ccid_write(exchange->out, exchange->out_size, exchange->slot, expected.sequence, command);
     if (length == 0)
         return ERR_TOO_LONG;
+    exchange->first_sign_ms = 0;
+    if (block)
+        begins(exchange, vigil, length);
     exchange->heard_ms = now - exchange->silence_ms;
     trace_sent(exchange->trace, exchange->out, length, now);
-    enum err err = post(exchange, length);
+    enum err err = post(exchange, length, block ? &exchange->pending->sent : NULL);
     if (err == ERR_NONE)
-        err = await(exchange, &expected, vigil, answer);
+        err = exchange_await(exchange, &expected, vigil, answer);
+    else if (block)
+        exchange->pending->phase = PENDING_NOTHING; /* the kernel has not even taken it */
+    if (err == ERR_DEAD)
+        err = unless_dead(exchange, &expected, vigil, answer);
+    if (err == ERR_NONE && block)
+        exchange->pending->phase = PENDING_NOTHING;
+    if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED &&
+        exchange->model->cut_message == CUT_ABORT && command->type != CCID_ABORT)
+        exchange->half_aborted = true; /* one half of an Abort pair has been heard, and the other is waited for */
     if (err != ERR_NONE && err != ERR_GONE) {
-        const int64_t grace_ms = err == ERR_IO ? 0 : GRACE_MS;
-        const int64_t end = exchange_now_ms(exchange) + grace_ms;
-        err = without_answer(exchange, &expected, err, usb_take_back_out(exchange->port, end) != USB_OUT_UNSENT);
+        ends_without_answer(exchange, err, length);
+        if (block)
+            err = without_answer(exchange, &expected, err);
+        else
+            take_back_in(exchange);
     }
+    if (err == ERR_TIMEOUT)
+        count_silence(exchange);
     explicit_bzero(exchange->out, length);
-    if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED && exchange->can_abort &&
-        command->type != CCID_ABORT)
-        exchange->half_aborted = true; /* by a driver before us */
     return err;
+}
+
+static struct vigil own_vigil(const struct exchange *exchange, struct patience patience)
+{
+    const int64_t now = exchange_now_ms(exchange);
+    return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
+}
+
+bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    static const struct ccid_expectation anything = { .type = CCID_DATA_BLOCK, .any_sequence = true };
+    struct vigil vigil = own_vigil(exchange, (struct patience){ read_ms, read_ms });
+    struct ccid_answer answer;
+    const size_t room = exchange->out_size + OVERSHOOT, fits = length < room ? length : room;
+    memset(exchange->out, 0, fits);
+    (void)ccid_write(exchange->out, exchange->out_size, exchange->slot, exchange->sequence++, &status);
+    enum err err = post(exchange, fits, NULL);
+    if (err == ERR_NONE)
+        err = exchange_await(exchange, &anything, &vigil, &answer);
+    (void)usb_take_back_out(exchange->port, exchange_now_ms(exchange));
+    take_back_in(exchange);
+    return err == ERR_NONE;
 }
 
 /* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
@@ -333,25 +511,12 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil, stru
     enum err err;
     do {
         struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
-        err = send_and_await(exchange, &status, &attempt, answer);
-        exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
+        err = exchange_send(exchange, &status, &attempt, answer);
     } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
              exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
     if (err == ERR_NONE)
         exchange->synchronised = true;
     return err;
-}
-
-enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
-{
-    struct ccid_answer answer;
-    return synchronise(exchange, vigil, &answer);
-}
-
-static struct vigil own_vigil(const struct exchange *exchange, struct patience patience)
-{
-    const int64_t now = exchange_now_ms(exchange);
-    return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
 }
 
 /*
@@ -367,7 +532,7 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
     const size_t count = err == ERR_NONE && answer.powered ? 0 : sizeof cycle / sizeof cycle[0];
     exchange->restarts += count > 0 && err == ERR_NONE;
     for (size_t i = 0; i < count && err == ERR_NONE; i++) {
-        err = send_and_await(exchange, &cycle[i], vigil, &answer);
+        err = exchange_send(exchange, &cycle[i], vigil, &answer);
         if (err == ERR_NONE && answer.status != CCID_OK)
             err = ERR_CARD;
     }
@@ -377,9 +542,7 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
     return err;
 }
 
-/* At once, since another process may be the next to ask; a device that does not answer is not waited for.
- * Returns err. */
-static enum err after_restart(struct exchange *exchange, enum err err)
+enum err exchange_after_restart(struct exchange *exchange, enum err err)
 {
     static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };
     struct vigil vigil = own_vigil(exchange, patience);
@@ -388,73 +551,38 @@ static enum err after_restart(struct exchange *exchange, enum err err)
     return err;
 }
 
+enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
+{
+    struct ccid_answer answer;
+    return exchange->restart == RESTARTED_NEVER ? synchronise(exchange, vigil, &answer) : forget_pins(exchange, vigil);
+}
+
 static enum err collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
 {
     const struct ccid_expectation debt = exchange->debt;
-    exchange->owed = false; /* until it is known that it has not come this time either */
-    const enum err err = without_answer(exchange, &debt, await(exchange, &debt, vigil, answer), true);
-    if (err == ERR_NONE)
+    const enum err err = exchange_await(exchange, &debt, vigil, answer);
+    if (err == ERR_NONE) {
+        exchange->pending->phase = PENDING_NOTHING;
         vigil_renew(vigil, exchange_now_ms(exchange)); /* the command that waited for it begins only now */
+    }
+    if (err == ERR_INTERRUPTED)
+        return err;
+    (void)without_answer(exchange, &debt, err);
+    if (err == ERR_TIMEOUT)
+        count_silence(exchange);
     return err;
 }
 
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
 {
-    return exchange->owed ? after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
-}
-
-/* A device that has heard one half refuses everything until it has heard both. */
-static bool abort_pair(struct exchange *exchange)
-{
-    static const struct ccid_command abort = { .type = CCID_ABORT };
-    struct vigil vigil = own_vigil(exchange, exchange->status);
-    struct ccid_answer answer;
-    exchange->half_aborted = false;
-    if (usb_abort(exchange->port, exchange->slot, exchange->sequence) != ERR_NONE)
-        return false;
-    const enum err err = send_and_await(exchange, &abort, &vigil, &answer);
-    exchange->half_aborted = err == ERR_IO;
-    return err == ERR_NONE && answer.status == CCID_OK;
-}
-
-bool exchange_abort(struct exchange *exchange)
-{
-    const struct ccid_expectation debt = exchange->debt;
-    if (!exchange->can_abort || !exchange->owed)
-        return !exchange->owed;
-    exchange->owed = false;
-    if (abort_pair(exchange))
-        return true;
-    exchange->owed = exchange->synchronised;
-    exchange->debt = debt;
-    return false;
-}
-
-static enum err settle(struct exchange *exchange, struct vigil *vigil)
-{
-    struct ccid_answer late;
-    enum err err = ERR_NONE;
-    if (exchange->half_aborted && abort_pair(exchange))
-        exchange->owed = false;
-    const bool doubtful = exchange->restart != RESTARTED_NEVER;
-    if (doubtful || !exchange->synchronised) {
-        err = doubtful ? forget_pins(exchange, vigil) : exchange_synchronise(exchange, vigil);
-        if (err == ERR_NONE)
-            vigil_renew(vigil, exchange_now_ms(exchange));
-    }
-    if (err == ERR_NONE && exchange->owed) {
-        err = collect(exchange, vigil, &late);
-        if (err == ERR_NONE)
-            exchange_wipe(exchange);
-    }
-    return err;
+    return exchange_owes(exchange) ? exchange_after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
 }
 
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer)
 {
-    enum err err = settle(exchange, vigil);
+    enum err err = exchange_settle(exchange, command->type == CCID_XFR_BLOCK, vigil);
     if (err == ERR_NONE)
-        err = send_and_await(exchange, command, vigil, answer);
-    return after_restart(exchange, err);
+        err = exchange_send(exchange, command, vigil, answer);
+    return exchange_after_restart(exchange, err);
 }

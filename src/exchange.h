@@ -10,15 +10,21 @@
 #include <stdint.h>
 #include "ccid.h"
 #include "err.h"
+#include "model.h"
 #include "patience.h"
+#include "pending.h"
 #include "trace.h"
 #include "usb.h"
 
-/* All fields belong to exchange.c. */
+/* All fields belong to exchange.c and recover.c; the levels write chain and rest of what is pending. */
 struct exchange {
     struct usb_port *port;
+    const struct model *model; /* to be set after exchange_open(), like the next three */
+    struct patience status;    /* of GetSlotStatus and Abort */
+    int64_t longest[PATIENCE_CLASSES]; /* the longest that a command of another process may take, ms */
+    struct trace *trace;       /* NULL: nobody is told */
     uint8_t bulk_in, bulk_out;
-    uint16_t packet_size;
+    uint16_t packet_size, bcd_device;
     uint8_t slot, sequence;
     uint8_t *in, *out;
     size_t in_size, out_size;
@@ -26,25 +32,30 @@ struct exchange {
     size_t begun;                 /* of them, of a message that goes on */
     bool one_packet_ends;         /* see struct model */
     bool synchronised;            /* nothing from before this driver is left in the device */
-    bool owed;                    /* the answer to a command that was given up is still to come */
-    struct ccid_expectation debt; /* which one */
+    bool inherited;               /* what is pending is from before this driver */
+    bool half_aborted;            /* it refuses everything until it has heard both halves of an Abort pair */
+    bool interruptible;           /* usb_interrupt() ends a wait */
+    bool dead;                    /* it serves no command until it is unplugged */
+    struct pending *pending;      /* never NULL */
+    struct pending_store store;
+    struct ccid_expectation debt; /* the pending answer */
     int64_t heard_ms;             /* when the device was last heard, or should have been for the first time */
     int64_t silence_ms;           /* for so long it had not been heard when a wait ended last */
-    struct patience status;       /* of GetSlotStatus and Abort */
+    int64_t first_sign_ms;        /* by then a living device has been heard; 0: nobody knows */
+    int64_t listened_ms;          /* since then somebody reads */
+    int64_t held_until_ms;        /* ERR_HELD: no command can last longer */
     uint32_t bwt_ms;
-    bool can_abort;   /* see exchange_abort() */
-    bool can_restart; /* SET_CONFIGURATION ends what the device does */
     unsigned restarts; /* since open, that the device has heard */
     enum { RESTARTED_NEVER, RESTARTED, RESTART_UNANSWERED } restart; /* by it; PINs may be verified from before */
-    bool half_aborted; /* an Abort pair was begun and not brought to its end */
     unsigned dropped; /* answers that belonged to no command, since open */
-    struct trace *trace; /* NULL: nobody is told */
 };
 
 /* max_message: the longest message either way, in bytes. ERR_NO_MEMORY. */
 enum err exchange_open(struct exchange *exchange, struct usb_port *port, const struct usb_identity *identity,
                        size_t max_message);
-void exchange_close(struct exchange *exchange);
+
+/* The port is closed. unplugged: nothing is pending any more. */
+void exchange_close(struct exchange *exchange, bool unplugged);
 
 /* The clock by which vigils on this exchange are kept, see usb_now_ms(). */
 int64_t exchange_now_ms(const struct exchange *exchange);
@@ -59,21 +70,29 @@ void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms);
 enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil);
 
 /*
- * Sends a command and waits for its answer. First it waits for an answer that is owed, and drops it. Never sends
- * anything twice. The answer points into the exchange's buffer: valid until the next call or exchange_wipe().
- * ERR_TIMEOUT: the patience has ended; if the command has left, its answer is owed.
+ * Sends a command and waits for its answer. First it finds out or ends what is pending. Never sends anything twice. The
+ * answer points into the exchange's buffer: valid until the next call or exchange_wipe(). ERR_TIMEOUT: the patience has
+ * ended; if the command has left, its answer is pending. ERR_IO: a transfer has failed, and what is pending with it is
+ * found out by the next call. ERR_HELD, ERR_DEAD: nothing has left.
  */
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer);
 
-/* Waits for the answer that is owed. ERR_PROTOCOL when none is. */
+/* After open: what another process has left is found out, ended or waited for, as far as the vigil allows (ERR_TIMEOUT),
+ * and the device is synchronised. */
+enum err exchange_first_contact(struct exchange *exchange, struct vigil *vigil);
+
+/* Finds out or ends what is pending now, as exchange_run() does before an XfrBlock; answers are dropped. */
+enum err exchange_recover(struct exchange *exchange, struct vigil *vigil);
+
+/* An answer is pending, and the device has the whole command. */
+bool exchange_owes(const struct exchange *exchange);
+
+/* Waits for the pending answer. ERR_PROTOCOL when there is none; ERR_INTERRUPTED when interruptible. */
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);
 
-/*
- * Ends the command that is owed an answer by the Abort pair, on devices that implement it (can_abort). true: nothing is
- * owed any more. The command itself may still be executed, and its device may not hear others until it has been.
- */
-bool exchange_abort(struct exchange *exchange);
+/* Ends a chain of parts that the device holds, by the Abort pair. Not while it is at work. */
+enum err exchange_forget_parts(struct exchange *exchange);
 
 /* Overwrites what an answer has left behind; a command is overwritten when it has gone. */
 void exchange_wipe(struct exchange *exchange);

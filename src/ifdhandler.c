@@ -35,6 +35,9 @@ static RESPONSECODE translate(enum err err)
     case ERR_BUSY:
     case ERR_GONE:
     case ERR_CANCELLED:
+    case ERR_INTERRUPTED:
+    case ERR_DEAD:
+    case ERR_HELD:
     case ERR_IO:
     case ERR_PROTOCOL:
     case ERR_CARD:

@@ -7,10 +7,10 @@
 
 #define PARTS_MAX 2048 /* of one answer: 65536 bytes in the smallest parts there are */
 #define INS_GET_RESPONSE 0xc0
-#define PROBE_LIMIT_MS 3000 /* a device that listens says something within a second */
+#define RECOVERY_MS 5000 /* of a command that has failed, so that the next one need not wait for it */
 
-/* wLevelParameter, CCID 1.1 §6.1.4; bChainParameter is its low byte, §6.2.1. */
-enum chain { CHAIN_WHOLE = 0, CHAIN_BEGINS = 1, CHAIN_ENDS = 2, CHAIN_GOES_ON = 3, CHAIN_SEND_ME_MORE = 0x10 };
+/* What pending.chain says. */
+enum { CHAIN_NONE, CHAIN_OF_CCID, CHAIN_OF_ISO };
 
 /* Where an answer goes; what does not fit is counted and dropped. */
 struct sink {
@@ -34,7 +34,7 @@ static enum err refused(const struct ccid_answer *answer)
     return answer->powered ? ERR_PROTOCOL : ERR_CARD_RESET; /* it has lost its power, and all it knew */
 }
 
-static enum err send_part(struct level_apdu *level, struct vigil *vigil, enum chain chain, const uint8_t *data,
+static enum err send_part(struct level_apdu *level, struct vigil *vigil, enum ccid_chain chain, const uint8_t *data,
                           size_t length, struct ccid_answer *answer)
 {
     const struct ccid_command command = {
@@ -48,45 +48,82 @@ static enum err send_part(struct level_apdu *level, struct vigil *vigil, enum ch
 
 /* ---- a whole answer ---- */
 
-/* Takes the rest of an answer of which a part is there: the first one (due: CHAIN_BEGINS), or one of those after it
- * (CHAIN_GOES_ON). */
-static enum err receive(struct level_apdu *level, struct vigil *vigil, const struct ccid_answer *first, enum chain due,
-                        struct sink *sink)
+static struct pending *pending(const struct level_apdu *level)
+{
+    return level->exchange->pending;
+}
+
+/* Takes the rest of an answer of which a part is there: the first one (due: BEGINS), or one of those after it (GOES_ON). */
+static enum err receive(struct level_apdu *level, struct vigil *vigil, const struct ccid_answer *first,
+                        enum ccid_chain due, struct sink *sink)
 {
     struct ccid_answer part = *first;
-    level->answer_chained = false;
     for (unsigned parts = 0; parts < PARTS_MAX; parts++) {
-        const bool last = part.parameter == (due == CHAIN_BEGINS ? CHAIN_WHOLE : CHAIN_ENDS);
+        const bool last = part.parameter == (due == CCID_CHAIN_BEGINS ? CCID_CHAIN_WHOLE : CCID_CHAIN_ENDS);
         if (!last && part.parameter != due)
             return ERR_PROTOCOL;
         drain_into(sink, part.data, part.length);
-        level->answer_chained = !last;
+        pending(level)->rest = !last;
         if (last)
             return ERR_NONE;
-        due = CHAIN_GOES_ON;
-        const enum err err = send_part(level, vigil, CHAIN_SEND_ME_MORE, NULL, 0, &part);
+        due = CCID_CHAIN_GOES_ON;
+        const enum err err = send_part(level, vigil, CCID_CHAIN_SEND_ME_MORE, NULL, 0, &part);
         if (err != ERR_NONE)
             return err;
     }
     return ERR_PROTOCOL;
 }
 
-/* What is left of an answer that nobody wants. */
-static enum err hear_answer_out(struct level_apdu *level, struct vigil *vigil)
+/* ---- what a command before has left ---- */
+
+/* Parts of an answer that nobody wants. */
+static enum err fetch_rest(struct level_apdu *level, struct vigil *vigil)
 {
-    struct ccid_answer answer = { .status = CCID_FAILED };
     struct sink nowhere = { NULL, 0, 0 };
-    const enum chain due = level->answer_chained ? CHAIN_GOES_ON : CHAIN_BEGINS;
-    enum err err = exchange_collect(level->exchange, vigil, &answer);
-    if (err == ERR_PROTOCOL && !level->answer_chained)
-        return ERR_NONE; /* nothing is owed */
-    if (err != ERR_NONE && err != ERR_PROTOCOL)
-        return err;
-    if (answer.status == CCID_OK && answer.parameter != CHAIN_WHOLE)
-        err = receive(level, vigil, &answer, due, &nowhere);
-    if (level->answer_chained)
+    struct ccid_answer part;
+    enum err err = send_part(level, vigil, CCID_CHAIN_SEND_ME_MORE, NULL, 0, &part);
+    if (err == ERR_NONE)
+        err = receive(level, vigil, &part, CCID_CHAIN_GOES_ON, &nowhere);
+    return err;
+}
+
+/* Parts of a command that was cut, or of an answer that are not to be had. Where the Abort pair does not end them, only
+ * the loss of power does. */
+static enum err forget_parts(struct level_apdu *level)
+{
+    if (level->model->cut_message != CUT_ABORT)
         return ERR_CARD_RESET;
-    return err == ERR_PROTOCOL ? ERR_NONE : err;
+    return exchange_forget_parts(level->exchange);
+}
+
+/* ISO 7816-4 §5.3.3: a chain ends with a command of another instruction. GET RESPONSE changes nothing. */
+static enum err end_iso_chain(struct level_apdu *level, struct vigil *vigil)
+{
+    static const uint8_t get_response[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
+    struct ccid_answer answer;
+    const enum err err = send_part(level, vigil, CCID_CHAIN_WHOLE, get_response, sizeof get_response, &answer);
+    if (err == ERR_NONE)
+        pending(level)->chain = CHAIN_NONE;
+    return err;
+}
+
+enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
+{
+    enum err err = exchange_recover(level->exchange, vigil);
+    if (err == ERR_NONE && pending(level)->rest && pending(level)->chain == CHAIN_NONE)
+        err = fetch_rest(level, vigil);
+    if ((err == ERR_NONE && pending(level)->chain == CHAIN_OF_CCID) || err == ERR_PROTOCOL)
+        err = forget_parts(level);
+    if (err == ERR_NONE && pending(level)->chain == CHAIN_OF_ISO)
+        err = end_iso_chain(level, vigil);
+    return err;
+}
+
+/* The next command should not have to wait for what this one has left. */
+static void recover_at_once(struct level_apdu *level, const struct vigil *vigil)
+{
+    struct vigil part = vigil_within(vigil, RECOVERY_MS, exchange_now_ms(level->exchange));
+    (void)level_apdu_hear_out(level, &part);
 }
 
 /* ---- a whole command ---- */
@@ -102,14 +139,17 @@ static enum err send(struct level_apdu *level, struct vigil *vigil, const uint8_
 {
     const size_t most = part_size(level);
     if (length <= most)
-        return send_part(level, vigil, CHAIN_WHOLE, apdu, length, answer);
+        return send_part(level, vigil, CCID_CHAIN_WHOLE, apdu, length, answer);
+    pending(level)->chain = CHAIN_OF_CCID;
     for (size_t at = 0; at < length; at += most) {
         const bool last = length - at <= most;
-        const enum chain chain = at == 0 ? CHAIN_BEGINS : last ? CHAIN_ENDS : CHAIN_GOES_ON;
+        const enum ccid_chain chain = at == 0 ? CCID_CHAIN_BEGINS : last ? CCID_CHAIN_ENDS : CCID_CHAIN_GOES_ON;
         const enum err err = send_part(level, vigil, chain, apdu + at, last ? length - at : most, answer);
+        if (err == ERR_NONE && last)
+            pending(level)->chain = CHAIN_NONE;
         if (err != ERR_NONE || last)
             return err;
-        if (answer->parameter != CHAIN_SEND_ME_MORE || answer->length != 0)
+        if (answer->parameter != CCID_CHAIN_SEND_ME_MORE || answer->length != 0)
             return ERR_PROTOCOL;
     }
     return ERR_PROTOCOL;
@@ -120,54 +160,7 @@ static enum err exchange_apdu(struct level_apdu *level, struct vigil *vigil, con
 {
     struct ccid_answer first;
     const enum err err = send(level, vigil, apdu, length, &first);
-    return err == ERR_NONE ? receive(level, vigil, &first, CHAIN_BEGINS, sink) : err;
-}
-
-/* ---- after a command that was given up ---- */
-
-/* The patience with a command has ended. */
-static void abort_where_possible(struct level_apdu *level)
-{
-    if (level->exchange->owed && exchange_abort(level->exchange)) {
-        level->answer_chained = false;
-        level->readiness_doubtful = true;
-    }
-}
-
-/*
- * A device that was aborted, or left by a driver that is gone, may still be at work, and then drops the next command
- * without a word. So it is asked for a part of an answer that does not exist, which changes nothing, until it answers.
- * Meanwhile its slot's status is a sign of life.
- */
-static enum err await_readiness(struct level_apdu *level, struct vigil *vigil)
-{
-    static const uint8_t probe[] = { 0x00, INS_GET_RESPONSE, 0x00, 0x00, 0x00 };
-    static const struct patience probing = { PROBE_LIMIT_MS, UINT32_MAX }; /* one that asks for more time listens */
-    while (level->readiness_doubtful) {
-        const int64_t begun_ms = exchange_now_ms(level->exchange);
-        struct vigil attempt = vigil_part(vigil, probing, begun_ms);
-        struct sink nowhere = { NULL, 0, 0 };
-        enum err err = exchange_apdu(level, &attempt, probe, sizeof probe, &nowhere);
-        level->readiness_doubtful = err != ERR_NONE;
-        level->exchange->owed = false; /* nothing of a client's */
-        if (err == ERR_NONE || attempt.heard_ms > begun_ms)
-            vigil_renew(vigil, exchange_now_ms(level->exchange));
-        if (err == ERR_TIMEOUT && exchange_now_ms(level->exchange) < vigil_deadline_ms(vigil)) {
-            err = exchange_synchronise(level->exchange, vigil);
-            vigil_renew(vigil, exchange_now_ms(level->exchange));
-        }
-        if (err != ERR_NONE)
-            return err;
-    }
-    return ERR_NONE;
-}
-
-enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
-{
-    const enum err err = hear_answer_out(level, vigil);
-    if (err == ERR_TIMEOUT)
-        abort_where_possible(level);
-    return err == ERR_NONE ? await_readiness(level, vigil) : err;
+    return err == ERR_NONE ? receive(level, vigil, &first, CCID_CHAIN_BEGINS, sink) : err;
 }
 
 /* ---- an extended APDU in short ones ---- */
@@ -207,6 +200,8 @@ static enum err send_in_short_parts(struct level_apdu *level, struct vigil *vigi
     uint8_t header[4];
     memcpy(header, apdu->header, 4);
     size_t at = 0;
+    if (apdu->length > 255)
+        pending(level)->chain = CHAIN_OF_ISO;
     for (; apdu->length - at > 255; at += 255) {
         header[0] = apdu->header[0] | APDU_CLA_CHAIN;
         const enum err err = exchange_short(level, vigil, header, apdu->data + at, 255, 0, sink, status);
@@ -215,8 +210,11 @@ static enum err send_in_short_parts(struct level_apdu *level, struct vigil *vigi
         sink->length = 0;
     }
     const size_t expected = apdu->expected < 256 ? apdu->expected : 256;
-    return exchange_short(level, vigil, apdu->header, apdu->length ? apdu->data + at : NULL, apdu->length - at,
-                          expected, sink, status);
+    const enum err err = exchange_short(level, vigil, apdu->header, apdu->length ? apdu->data + at : NULL,
+                                        apdu->length - at, expected, sink, status);
+    if (err == ERR_NONE)
+        pending(level)->chain = CHAIN_NONE;
+    return err;
 }
 
 /* As long as the card says 61xx and more is wanted, asks for more. */
@@ -257,7 +255,8 @@ static enum err transmit_in_short_parts(struct level_apdu *level, struct vigil *
 
 void level_apdu_start(struct level_apdu *level)
 {
-    level->answer_chained = false;
+    if (level->model->cut_message != CUT_ABORT) /* whose parts outlive a power on */
+        pending(level)->chain = pending(level)->rest = 0;
 }
 
 enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
@@ -271,10 +270,10 @@ enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, cons
         return ERR_PROTOCOL;
     const enum err err = split ? transmit_in_short_parts(level, vigil, &parsed, &sink)
                                : exchange_apdu(level, vigil, apdu, apdu_length, &sink);
-    if (err == ERR_TIMEOUT)
-        abort_where_possible(level);
-    if (err == ERR_IO) /* it may have the command, and be at work for nobody */
-        level->readiness_doubtful = level->model->has_abort;
+    if (err == ERR_IO && !level->takes_extended && apdu_length > 0 && (apdu[0] & APDU_CLA_CHAIN))
+        pending(level)->chain = CHAIN_OF_ISO; /* the client's own: it has to begin anew */
+    if (err == ERR_IO || err == ERR_PROTOCOL)
+        recover_at_once(level, vigil);
     if (err != ERR_NONE)
         return err;
     if (sink.length > size)

@@ -14,21 +14,18 @@
 #include "exchange.h"
 #include "model.h"
 
-/* The first three are to be set; readiness_doubtful as well, when the device may be at work for a driver that is gone.
- */
+/* To be set; what is left of a command is in exchange->pending. */
 struct level_apdu {
     struct exchange *exchange;
     const struct model *model;
     bool takes_extended;
-    bool answer_chained; /* the reader holds further parts of an answer */
-    bool readiness_doubtful; /* it may be deaf, at work for a command that nobody waits for */
 };
 
-/* The card has been powered on: what was left of an answer is lost. */
+/* The card has been powered on. */
 void level_apdu_start(struct level_apdu *level);
 
-/* Waits for the answer to a command that was given up, to its last part, and drops it. ERR_CARD_RESET: only a reset
- * helps. */
+/* Waits for the answer to a command that was given up and drops it; ends what a command before has left half given or
+ * half taken. ERR_CARD_RESET: only a reset helps. */
 enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil);
 
 /* See card_transmit(). ERR_UNSUPPORTED: an extended APDU with secure messaging on a reader of short APDU level. */

@@ -41,10 +41,13 @@ static enum err converse(struct level_tpdu *level, struct t1_step step, struct v
     while (step.action == T1_SEND) {
         const int64_t sent_ms = exchange_now_ms(level->exchange);
         struct ccid_answer answer;
-        const enum err err = exchange_block(level, &step, vigil, &answer);
+        enum err err = exchange_block(level, &step, vigil, &answer);
+        const bool lost = err == ERR_IO; /* on its way, in one direction or the other */
+        if (lost)
+            err = exchange_recover(level->exchange, vigil);
         if (err != ERR_NONE)
             return err;
-        step = digest(level, &answer, sent_ms);
+        step = lost ? t1_silence(&level->t1) : digest(level, &answer, sent_ms);
         if (step.heard)
             vigil_renew(vigil, exchange_now_ms(level->exchange));
     }
@@ -100,11 +103,13 @@ enum err level_tpdu_hear_out(struct level_tpdu *level, struct vigil *vigil)
         return ERR_NONE;
     struct t1_step step = { .action = T1_FAILED };
     struct ccid_answer answer = { .status = CCID_FAILED };
-    enum err err = exchange_collect(level->exchange, vigil, &answer);
-    if (err == ERR_NONE && answer.status == CCID_OK && model_is_mute_answer(level->model, answer.data, answer.length))
+    enum err err = exchange_owes(level->exchange) ? exchange_collect(level->exchange, vigil, &answer)
+                                                  : exchange_recover(level->exchange, vigil);
+    const bool collected = err == ERR_NONE && answer.data;
+    if (collected && answer.status == CCID_OK && model_is_mute_answer(level->model, answer.data, answer.length))
         return ERR_CARD_RESET;
-    if (err == ERR_NONE || err == ERR_PROTOCOL) { /* ERR_PROTOCOL: nothing is owed, our last block never left */
-        step = err == ERR_NONE ? digest(level, &answer, exchange_now_ms(level->exchange)) : t1_silence(&level->t1);
+    if (err == ERR_NONE || err == ERR_IO) {
+        step = collected ? digest(level, &answer, exchange_now_ms(level->exchange)) : t1_silence(&level->t1);
         err = converse(level, step, vigil, &step);
     }
     if (err == ERR_NONE && step.action == T1_FAILED && step.failure == T1_DEAD)

@@ -5,6 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What ends a message of which a part has not arrived. */
+enum model_cut {
+    CUT_SHORT_PACKET, /* any packet that is not full; never exactly the bytes that are missing */
+    CUT_OVERSHOOT,    /* more bytes than it says: it is refused */
+    CUT_ABORT,        /* the Abort pair (CCID 1.1 §5.3.1) */
+};
+
 struct model {
     uint16_t vendor_id, product_id;
     const char *name;        /* as Info.plist names the reader */
@@ -12,8 +19,12 @@ struct model {
     uint8_t mute_answer[4];  /* what the firmware returns, as a success, for a card that stayed silent */
     uint8_t mute_answer_len; /* 0 with has_mute_answer: it returns an empty block */
     bool has_mute_answer;
-    bool has_abort;          /* it drops commands while it is at work; the Abort pair (CCID 1.1 §5.3.1) ends one ... */
-    uint16_t abort_from;     /* ... from this bcdDevice on; older firmware does not survive it */
+    enum model_cut cut_message;
+    uint16_t sign_of_life_ms;        /* a key at work is heard at least this often; 0: it may be silent */
+    bool dies_when_disturbed;        /* an XfrBlock or an Abort while it is at work ends its service until it is unplugged */
+    uint16_t abort_from, abort_cut_from; /* from these bcdDevices on the Abort pair ends a chain, and a cut message */
+    uint16_t dead_from, dead_to;     /* the bcdDevices whose silence was seen to mean that they are dead */
+    uint16_t watchdog_s, watchdog_from; /* no command lasts longer, from this bcdDevice on; 0: unknown */
     uint16_t max_command;    /* the longest command APDU the firmware takes, in bytes; 0 = no limit is known */
     uint16_t generation_s[2]; /* how long the generation of one key usually takes: from, to; seconds */
     uint16_t reset_s[2];      /* ... and a factory reset; 0, 0: not known */

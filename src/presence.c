@@ -19,9 +19,14 @@
 
 bool presence_init(struct presence_state *presence)
 {
-    *presence = (struct presence_state){ .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE) };
-    if (presence->wake < 0)
+    *presence = (struct presence_state){ .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE), .work = -1 };
+    if (presence->wake >= 0)
+        presence->work = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (presence->work < 0) {
+        if (presence->wake >= 0)
+            close(presence->wake);
         return false;
+    }
     pthread_mutex_init(&presence->lock, NULL);
     return true;
 }
@@ -29,6 +34,7 @@ bool presence_init(struct presence_state *presence)
 void presence_destroy(struct presence_state *presence)
 {
     close(presence->wake);
+    close(presence->work);
     pthread_mutex_destroy(&presence->lock);
 }
 
@@ -48,6 +54,16 @@ void presence_set_card_lost(struct presence_state *presence)
     presence->notice = NOTICE_DUE;
     pthread_mutex_unlock(&presence->lock);
     presence_wake(presence);
+}
+
+void presence_set_away(struct presence_state *presence, bool away)
+{
+    pthread_mutex_lock(&presence->lock);
+    const bool changed = presence->away != away;
+    presence->away = away;
+    pthread_mutex_unlock(&presence->lock);
+    if (changed)
+        presence_wake(presence);
 }
 
 void presence_set_claimed(struct presence_state *presence, bool claimed)
@@ -73,7 +89,7 @@ enum presence presence_now(struct presence_state *presence)
     pthread_mutex_lock(&presence->lock);
     if (presence->gone)
         now = READER_GONE;
-    else if (!presence->claimed || presence->notice != NOTICE_NONE)
+    else if (!presence->claimed || presence->away || presence->notice != NOTICE_NONE)
         now = READER_ABSENT;
     if (presence->notice == NOTICE_DUE && presence->poller_known && pthread_equal(presence->poller, pthread_self()))
         presence->notice = NOTICE_SEEN;
@@ -100,13 +116,35 @@ int64_t presence_clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-bool presence_sleep(struct presence_state *presence, int64_t deadline_ms)
+static bool take_count(int event)
+{
+    uint64_t count;
+    return read(event, &count, sizeof count) == (ssize_t)sizeof count;
+}
+
+enum presence_woken presence_sleep(struct presence_state *presence, int64_t deadline_ms)
+{
+    struct pollfd events[] = { { .fd = presence->wake, .events = POLLIN }, { .fd = presence->work, .events = POLLIN } };
+    const int64_t left = deadline_ms - presence_clock_ms();
+    if (left <= 0 || poll(events, 2, left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
+        return PRESENCE_TIME;
+    if (take_count(presence->wake))
+        return PRESENCE_STOP;
+    return take_count(presence->work) ? PRESENCE_WORK : PRESENCE_TIME;
+}
+
+void presence_set_work(struct presence_state *presence)
+{
+    const uint64_t one = 1;
+    if (write(presence->work, &one, sizeof one) < 0) {
+        /* It is set. */
+    }
+}
+
+bool presence_stop_is_due(struct presence_state *presence)
 {
     struct pollfd wake = { .fd = presence->wake, .events = POLLIN };
-    const int64_t left = deadline_ms - presence_clock_ms();
-    uint64_t count;
-    return left > 0 && poll(&wake, 1, left > INT32_MAX ? INT32_MAX : (int)left) > 0 &&
-           read(presence->wake, &count, sizeof count) == (ssize_t)sizeof count;
+    return poll(&wake, 1, 0) > 0;
 }
 
 void presence_wake(struct presence_state *presence)

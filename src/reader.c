@@ -2,6 +2,7 @@
 /* reader.c - one plugged-in key: open, close, lock, presence; and the table of Luns. */
 #include "reader.h"
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "card.h"
@@ -29,7 +30,9 @@ struct reader {
     const struct model *model;
     struct patience_table patience;
 
-    pthread_mutex_t lock; /* port, exchange and card: one call at a time */
+    pthread_mutex_t lock; /* port, exchange and card: one call at a time; see take() */
+    atomic_uint wanted;   /* so many threads wait for the lock, or have it, for a call of pcscd's */
+    atomic_bool collecting; /* the poller has the lock, and waits for what is pending */
     struct usb_port *port;
     struct exchange exchange;
     struct card card;
@@ -88,6 +91,34 @@ void reader_release(struct reader *reader)
     pthread_mutex_unlock(&table_lock);
 }
 
+/* ---- the lock ---- */
+
+/* The poller gives way at once to whoever has been called by pcscd. */
+static void take(struct reader *reader)
+{
+    atomic_fetch_add(&reader->wanted, 1);
+    if (atomic_load(&reader->collecting))
+        usb_interrupt(reader->port);
+    pthread_mutex_lock(&reader->lock);
+}
+
+/* Some firmware has to be read, or it loses an answer, or its life. */
+static bool must_be_read(const struct reader *reader)
+{
+    const struct exchange *const exchange = &reader->exchange;
+    if (!reader->model->dies_when_disturbed || exchange->dead || exchange->held_until_ms > exchange_now_ms(exchange))
+        return false;
+    return exchange->inherited || exchange->pending->phase != PENDING_NOTHING;
+}
+
+static void give(struct reader *reader)
+{
+    const bool work = must_be_read(reader);
+    pthread_mutex_unlock(&reader->lock);
+    if (atomic_fetch_sub(&reader->wanted, 1) == 1 && work)
+        presence_set_work(&reader->presence);
+}
+
 /* ---- presence ---- */
 
 /* Draws the consequences of an error for everybody else who looks at the reader. */
@@ -97,6 +128,8 @@ static enum err note(struct reader *reader, enum err err)
         presence_set_gone(&reader->presence);
     else if (err == ERR_CARD_RESET)
         presence_set_card_lost(&reader->presence);
+    else if (err == ERR_DEAD || err == ERR_HELD)
+        presence_set_away(&reader->presence, true);
     return err;
 }
 
@@ -108,11 +141,35 @@ enum presence reader_presence(struct reader *reader)
 /* ERR_NONE, ERR_BUSY, or why the key is of no use. */
 static enum err claim(struct reader *reader)
 {
-    pthread_mutex_lock(&reader->lock);
+    take(reader);
     const enum err err = usb_claim(reader->port);
-    pthread_mutex_unlock(&reader->lock);
+    give(reader);
     presence_set_claimed(&reader->presence, err == ERR_NONE);
     return note(reader, err);
+}
+
+/* Waits for what is pending, until it has come, a stop, a call, or the deadline. */
+static void collect(struct reader *reader, int64_t deadline)
+{
+    if (!reader->model->dies_when_disturbed || pthread_mutex_trylock(&reader->lock) != 0)
+        return; /* whoever has the lock reads, and tells if something is left */
+    struct exchange *const exchange = &reader->exchange;
+    const int64_t now = exchange_now_ms(exchange), left = deadline - presence_clock_ms();
+    const uint32_t limit = left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (uint32_t)left;
+    struct vigil vigil = {
+        .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now, .heard_ms = now,
+    };
+    enum err err = ERR_INTERRUPTED;
+    atomic_store(&reader->collecting, true);
+    exchange->interruptible = true;
+    if (atomic_load(&reader->wanted) == 0 && !presence_stop_is_due(&reader->presence) && must_be_read(reader))
+        err = exchange_recover(exchange, &vigil);
+    exchange->interruptible = false;
+    atomic_store(&reader->collecting, false);
+    pthread_mutex_unlock(&reader->lock);
+    if (err == ERR_NONE)
+        presence_set_away(&reader->presence, false);
+    (void)note(reader, err);
 }
 
 /* The next moment to do something. That the holder lets go is not told by anything: a node may stay open without its
@@ -132,7 +189,10 @@ enum err reader_poll(struct reader *reader, int timeout_ms)
             log_info("the other program has let go of the key: taking it");
             break;
         }
-        done = presence_sleep(&reader->presence, next_look(reader, deadline)) || presence_clock_ms() >= deadline;
+        if (presence_is_claimed(&reader->presence))
+            collect(reader, deadline);
+        done = presence_sleep(&reader->presence, next_look(reader, deadline)) == PRESENCE_STOP ||
+               presence_clock_ms() >= deadline;
     }
     return reader_presence(reader) == READER_GONE ? ERR_GONE : ERR_NONE;
 }
@@ -140,6 +200,8 @@ enum err reader_poll(struct reader *reader, int timeout_ms)
 void reader_stop_poll(struct reader *reader)
 {
     presence_wake(&reader->presence);
+    if (atomic_load(&reader->collecting))
+        usb_interrupt(reader->port);
 }
 
 /* ---- open and close ---- */
@@ -161,7 +223,7 @@ static void free_reader(struct reader *reader)
 {
     if (reader->port) {
         usb_close(reader->port);
-        exchange_close(&reader->exchange);
+        exchange_close(&reader->exchange, presence_now(&reader->presence) == READER_GONE);
         trace_end(&reader->trace);
     }
     presence_destroy(&reader->presence);
@@ -219,7 +281,11 @@ static enum err first_contact(struct reader *reader)
     const uint32_t limit_ms = starting_ms > OPEN_SYNC_LIMIT_MS ? starting_ms : OPEN_SYNC_LIMIT_MS;
     struct vigil whole = vigil_begin(&reader->patience, PATIENCE_POWER, reader->opened_ms);
     struct vigil vigil = vigil_within(&whole, limit_ms, reader->opened_ms);
-    const enum err err = exchange_synchronise(&reader->exchange, &vigil);
+    const enum err err = exchange_first_contact(&reader->exchange, &vigil);
+    if (err == ERR_HELD || err == ERR_DEAD) {
+        presence_set_away(&reader->presence, true); /* shown without a card */
+        return ERR_NONE;
+    }
     if (err != ERR_TIMEOUT)
         return err;
     log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
@@ -251,11 +317,12 @@ static enum err open_key(struct reader *reader)
         return err;
     trace_begin(&reader->trace, &reader->identity, reader->class.level, reader->opened_ms);
     reader->exchange.trace = &reader->trace;
-    reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
-    reader->exchange.can_restart = reader->model->set_configuration;
+    reader->exchange.model = reader->model;
     /* The first releases of that firmware, at extended APDU level, end every message. */
     reader->exchange.one_packet_ends = reader->model->one_packet_ends && reader->class.level == CCID_SHORT_APDU;
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
+    for (size_t i = 0; i < PATIENCE_CLASSES; i++)
+        reader->exchange.longest[i] = reader->patience.of[i].total_ms;
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);
     reader->card.progress = &reader->progress;
@@ -345,7 +412,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
 {
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
-    pthread_mutex_lock(&reader->lock);
+    take(reader);
     struct vigil vigil = power_vigil(reader);
     const bool was_usable = reader->usable;
     enum err err = cold ? card_power_off(&reader->card, &vigil) : ERR_NONE;
@@ -355,7 +422,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
     (void)explain(reader, err);
-    pthread_mutex_unlock(&reader->lock);
+    give(reader);
     return note_power(reader, was_usable, err);
 }
 
@@ -373,10 +440,10 @@ enum err reader_power_off(struct reader *reader)
 {
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
-    pthread_mutex_lock(&reader->lock);
+    take(reader);
     struct vigil vigil = power_vigil(reader);
     const enum err err = card_power_off(&reader->card, &vigil);
-    pthread_mutex_unlock(&reader->lock);
+    give(reader);
     return note(reader, err);
 }
 
@@ -386,11 +453,11 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
     *length = 0;
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
-    pthread_mutex_lock(&reader->lock);
+    take(reader);
     const bool was_powered = card_atr(&reader->card) != NULL;
     const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
     const bool lost = was_powered && !card_atr(&reader->card);
-    pthread_mutex_unlock(&reader->lock);
+    give(reader);
     if (lost)
         presence_set_card_lost(&reader->presence);
     return note(reader, err);
@@ -412,18 +479,18 @@ bool reader_atr(struct reader *reader, struct atr *atr)
 {
     if (reader_presence(reader) != READER_PRESENT)
         return false;
-    pthread_mutex_lock(&reader->lock);
+    take(reader);
     const struct atr *present = card_atr(&reader->card);
     if (present)
         *atr = *present;
-    pthread_mutex_unlock(&reader->lock);
+    give(reader);
     return present != NULL;
 }
 
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size)
 {
-    pthread_mutex_lock(&reader->lock);
+    take(reader);
     const size_t length = usb_string(reader->port, which, text, size);
-    pthread_mutex_unlock(&reader->lock);
+    give(reader);
     return length;
 }

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "log.h"
 #include "usb_clock.h"
@@ -40,8 +41,9 @@ struct usb_port {
     struct pipe in, out;
     const uint8_t *out_data;
     size_t out_length, out_moved;
+    uint32_t *moved; /* the caller's, or NULL */
     int news; /* libusb stops handling events when it is set */
-    atomic_bool cancelled;
+    atomic_bool cancelled, interrupted;
 };
 
 int64_t usb_now_ms(const struct usb_port *port)
@@ -195,6 +197,13 @@ static enum err read_configuration(libusb_device_handle *handle, struct usb_iden
     return interface ? ERR_NONE : ERR_NOT_CCID;
 }
 
+/* devtmpfs numbers its inodes upwards. Times will not do: they change with the permissions. */
+static uint64_t inode(const struct usb_port *port)
+{
+    struct stat status;
+    return port->node >= 0 && fstat(port->node, &status) == 0 ? (uint64_t)status.st_ino : 0;
+}
+
 static enum err identify(struct usb_port *port, const struct usb_place *place, struct usb_identity *identity)
 {
     libusb_device *device = libusb_get_device(port->handle);
@@ -206,7 +215,7 @@ static enum err identify(struct usb_port *port, const struct usb_place *place, s
     *identity = (struct usb_identity){
         .vendor_id = descriptor.idVendor, .product_id = descriptor.idProduct, .bcd_device = descriptor.bcdDevice,
         .bus = libusb_get_bus_number(device), .address = libusb_get_device_address(device),
-        .interface_number = place->interface_number,
+        .interface_number = place->interface_number, .node = inode(port),
     };
     port->interface_number = place->interface_number;
     port->strings[USB_STRING_MANUFACTURER] = descriptor.iManufacturer;
@@ -294,6 +303,8 @@ static void LIBUSB_CALL ended(struct libusb_transfer *transfer)
         port->gone = is_gone(port);
     if (pipe == &port->out)
         port->out_moved += transfer->actual_length > 0 ? (size_t)transfer->actual_length : 0;
+    if (pipe == &port->out && port->moved)
+        *port->moved = (uint32_t)port->out_moved;
     if (pipe == &port->in || transfer->status != LIBUSB_TRANSFER_COMPLETED)
         port->news = 1;
 }
@@ -323,13 +334,14 @@ enum err usb_post_in(struct usb_port *port, uint8_t *buffer, size_t size)
     return port->in.state == PIPE_IDLE ? submit(&port->in, buffer, size) : ERR_NONE;
 }
 
-enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length)
+enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length, uint32_t *moved)
 {
     if (port->out.state == PIPE_POSTED) /* the kernel has not given the last one back */
         return ERR_IO;
     port->out_data = data;
     port->out_length = length;
     port->out_moved = 0;
+    port->moved = moved;
     return submit(&port->out, (uint8_t *)data, length);
 }
 
@@ -358,13 +370,13 @@ static enum usb_event in_event(const struct usb_port *port)
     case LIBUSB_TRANSFER_CANCELLED:
         break;
     }
-    return USB_FAILED;
+    return USB_FAILED_IN;
 }
 
 /* What has ended and not been told yet; false: nothing. */
 static bool next_news(struct usb_port *port, struct usb_news *news)
 {
-    *news = (struct usb_news){ .event = USB_FAILED };
+    *news = (struct usb_news){ .event = USB_FAILED_OUT };
     if (atomic_load(&port->cancelled)) {
         news->event = USB_CANCELLED;
     } else if (port->gone) {
@@ -377,6 +389,8 @@ static bool next_news(struct usb_port *port, struct usb_news *news)
         port->out.state = PIPE_IDLE;
         if (port->out.transfer->status == LIBUSB_TRANSFER_STALL)
             news->event = USB_STALLED_OUT;
+    } else if (atomic_exchange(&port->interrupted, false)) {
+        news->event = USB_INTERRUPTED;
     } else {
         return false;
     }
@@ -395,7 +409,7 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
         const int64_t left = deadline_ms - usb_now_ms(port);
         late = left <= 0; /* look once more at what is there already */
         if (!handle_events(port, late ? 0 : left))
-            return (struct usb_news){ .event = USB_FAILED };
+            return (struct usb_news){ .event = USB_FAILED_OUT };
     }
     return news;
 }
@@ -403,6 +417,12 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
 void usb_cancel(struct usb_port *port)
 {
     atomic_store(&port->cancelled, true);
+    libusb_interrupt_event_handler(port->context);
+}
+
+void usb_interrupt(struct usb_port *port)
+{
+    atomic_store(&port->interrupted, true);
     libusb_interrupt_event_handler(port->context);
 }
 
@@ -447,7 +467,7 @@ static enum err send_rest(struct usb_port *port, int64_t deadline_ms)
     return err;
 }
 
-enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
+size_t usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
 {
     if (port->out.state != PIPE_IDLE)
         take_back(&port->out);
@@ -457,9 +477,7 @@ enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
         ;
     if (port->out.state == PIPE_ENDED)
         port->out.state = PIPE_IDLE;
-    if (port->out_moved == 0)
-        return USB_OUT_UNSENT;
-    return port->out_moved == port->out_length ? USB_OUT_SENT : USB_OUT_STUCK;
+    return port->out_moved;
 }
 
 /* ---- control ---- */
@@ -479,7 +497,7 @@ enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence)
     const int result = libusb_control_transfer(port->handle, request_type, REQUEST_ABORT,
                                                (uint16_t)(sequence << 8 | slot), port->interface_number, NULL, 0,
                                                CONTROL_LIMIT_MS);
-    const enum err err = translate(result < 0 ? result : 0);
+    const enum err err = result == LIBUSB_ERROR_PIPE ? ERR_UNSUPPORTED : translate(result < 0 ? result : 0);
     if (err == ERR_GONE)
         port->gone = true;
     return err;

@@ -5,7 +5,7 @@
  * usb.c implements it by libusb-1.0 and is the only file that knows libusb. Every notion of time of the driver comes
  * from usb_now_ms(), so that tests, whose libusb is a virtual one with virtual keys and clocks, need not wait.
  *
- * One thread at a time uses a port; only usb_cancel() may be called from any other thread.
+ * One thread at a time uses a port; only usb_cancel() and usb_interrupt() may be called from any other thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -32,6 +32,7 @@ struct usb_identity {
     size_t class_descriptor_len;
     uint8_t bulk_out, bulk_in;    /* endpoint addresses, 0 = there is none */
     uint16_t packet_size;         /* wMaxPacketSize of bulk_in, 1 ... 1024 */
+    uint64_t node;                /* differs each time that a key is plugged in; 0: not known */
 };
 
 /*
@@ -59,9 +60,10 @@ enum err usb_post_in(struct usb_port *port, uint8_t *buffer, size_t size);
 
 /*
  * Posts the OUT transfer: one message, one transfer, never followed by a zero-length packet. At most one is
- * posted at a time. data stays the port's until usb_wait() has reported it sent, or usb_take_back_out().
+ * posted at a time. data stays the port's until usb_wait() has reported it sent, or usb_take_back_out(), and so does
+ * *moved, which may be NULL: the bytes that are known to have arrived are stored there as soon as that is known.
  */
-enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length);
+enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length, uint32_t *moved);
 
 enum usb_event {
     USB_TIMEOUT,     /* the deadline has passed */
@@ -69,9 +71,11 @@ enum usb_event {
     USB_OVERRUN,     /* the IN transfer has ended: the device sent more than fits */
     USB_STALLED_IN,  /* the IN endpoint is halted, the IN transfer has ended */
     USB_STALLED_OUT, /* the OUT endpoint is halted, the OUT transfer has ended */
-    USB_FAILED,      /* a transfer has ended with another error */
+    USB_FAILED_IN,   /* the IN transfer has ended with another error */
+    USB_FAILED_OUT,  /* the OUT transfer has, or nothing can be waited for */
     USB_GONE,        /* the device was unplugged: for good */
     USB_CANCELLED,   /* usb_cancel(): for good */
+    USB_INTERRUPTED, /* usb_interrupt(); what is posted stays posted */
 };
 
 struct usb_news {
@@ -84,15 +88,12 @@ struct usb_news {
  * does not end the wait. */
 struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms);
 
-enum usb_out_fate {
-    USB_OUT_UNSENT, /* taken back; the device has seen nothing of it */
-    USB_OUT_SENT,   /* the device has it all */
-    USB_OUT_STUCK,  /* begun to move and not completed by the deadline; the rest is lost */
-};
-
-/* Ends the OUT transfer. One that has begun to move is completed if that is possible by deadline_ms. When none is
- * posted any more, tells the fate of the last one. */
-enum usb_out_fate usb_take_back_out(struct usb_port *port, int64_t deadline_ms);
+/*
+ * Ends the OUT transfer. One that has begun to move is completed if that is possible by deadline_ms. When none is posted
+ * any more, tells of the last one. Returns how many bytes of it the device is known to have: all of them, or fewer when
+ * it has failed or was taken back, and then it may have a packet more.
+ */
+size_t usb_take_back_out(struct usb_port *port, int64_t deadline_ms);
 
 /* Ends the IN transfer, if one is posted; what it had received already is lost. */
 void usb_take_back_in(struct usb_port *port);
@@ -100,10 +101,14 @@ void usb_take_back_in(struct usb_port *port);
 /* Ends the present wait and every later one with USB_CANCELLED, at once. From any thread. */
 void usb_cancel(struct usb_port *port);
 
+/* Ends the present wait, or else the next one, with USB_INTERRUPTED. From any thread. */
+void usb_interrupt(struct usb_port *port);
+
 /* CLEAR_FEATURE(ENDPOINT_HALT) for an endpoint address from the identity. */
 enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint);
 
-/* The control half of CCID's Abort (CCID 1.1 §5.3.1); the other half is the message of the same slot and number. */
+/* The control half of CCID's Abort (CCID 1.1 §5.3.1); the other half is the message of the same slot and number.
+ * ERR_UNSUPPORTED: the device refuses it. */
 enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence);
 
 /*

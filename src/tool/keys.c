@@ -148,6 +148,6 @@ void key_firmware(const struct key *key, char version[32])
     version[0] = '\0';
     if (sscanf(key->serial, "%*[A-Z]-%3d.%3d.%3d-", &major, &minor, &patch) == 3)
         snprintf(version, 32, "%d.%d.%d", major, minor, patch);
-    else if (key->model && key->model->has_abort)
+    else if (key->model && key->model->cut_message == CUT_ABORT)
         snprintf(version, 32, "%u.%u", (unsigned)key->release >> 8, key->release & 0xffu);
 }

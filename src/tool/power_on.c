@@ -16,13 +16,13 @@ static enum err ask(struct usb_port *port, size_t packet_size, uint8_t sequence,
 {
     uint8_t message[CCID_HEADER];
     const struct ccid_command command = { .type = type };
-    const struct ccid_expectation expected = { ccid_answer_type(type), SLOT, sequence };
+    const struct ccid_expectation expected = { .type = ccid_answer_type(type), .slot = SLOT, .sequence = sequence };
     const int64_t deadline = usb_now_ms(port) + PATIENCE_MS;
     const size_t length = ccid_write(message, sizeof message, SLOT, sequence, &command);
-    enum err error = usb_post_out(port, message, length);
+    enum err error = usb_post_out(port, message, length, NULL);
     while (error == ERR_NONE) {
         error = usb_post_in(port, buffer, 1024 - 1024 % packet_size);
-        const struct usb_news news = error == ERR_NONE ? usb_wait(port, deadline) : (struct usb_news){ USB_FAILED, 0 };
+        const struct usb_news news = error == ERR_NONE ? usb_wait(port, deadline) : (struct usb_news){ USB_FAILED_OUT, 0 };
         if (news.event != USB_RECEIVED)
             error = news.event == USB_TIMEOUT ? ERR_TIMEOUT : ERR_IO;
         else if (ccid_find_answer(buffer, news.length, packet_size, &expected, answer) &&

@@ -129,12 +129,12 @@ struct bench *bench_new(const struct icc_timing *generate)
 
 /* ---- what must hold after everything ---- */
 
-/* Nor does anybody send the GET RESPONSE by which the driver finds out whether a Nitrokey 3 listens. */
+/* Nor does anybody send the GET RESPONSE by which the driver ends a chain that was cut; a Gnuk does not know it then. */
 static bool is_the_drivers_own(const struct icc_apdu *apdu)
 {
-    static const uint8_t probe[] = { 0x00, 0xc0, 0x00, 0x00, 0x00 };
-    return strcmp(identity()->firmware, "nk3") == 0 && apdu->command_len == sizeof probe &&
-           memcmp(apdu->command, probe, sizeof probe) == 0;
+    static const uint8_t get_response[] = { 0x00, 0xc0, 0x00, 0x00, 0x00 };
+    return takes_parts() && apdu->command_len == sizeof get_response && apdu->status_word == 0x6d00 &&
+           memcmp(apdu->command, get_response, sizeof get_response) == 0;
 }
 
 /* Whatever Le they have, and whether they are extended or not. */

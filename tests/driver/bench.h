@@ -58,10 +58,6 @@ struct bench {
  */
 bool bench_known_to_fail(const char *models, const char *reason, void (*test)(void **state));
 
-/* A reason for it, and where. */
-#define PROBE_KILLS "the driver sends an XfrBlock to find out whether the key is ready, which kills one that computes"
-#define KILLED_BY_PROBE "nitrokey-3 nitrokey-passkey"
-
 /* Whether the driver speaks T=1 with the card. Otherwise the firmware asks for time itself and is never silent. */
 bool bench_speaks_t1(void);
 

@@ -99,7 +99,7 @@ static enum handshake control(struct device *device, const struct setup *setup, 
 {
     (void)data;
     (void)length;
-    key_of(device)->class_requests += (setup->request_type & 0x60) != 0;
+    key_of(device)->class_requests += (setup->request_type & 0xe0) > 0x80; /* that ask for something */
     return HANDSHAKE_STALL;
 }
 

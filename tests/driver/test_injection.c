@@ -277,23 +277,14 @@ static void survives(void (*scenario)(struct bench *))
         survives(scenario);                     \
     }
 
-/* ... and on a Nitrokey 3 it does not, yet. */
-#define SURVIVES_BUT_NK3(scenario)                                                      \
-    static void scenario##_survives(void **state)                                       \
-    {                                                                                   \
-        (void)state;                                                                    \
-        if (!bench_known_to_fail(KILLED_BY_PROBE, PROBE_KILLS, scenario##_survives))    \
-            survives(scenario);                                                         \
-    }
-
-SURVIVES_BUT_NK3(a_session)
+SURVIVES(a_session)
 SURVIVES(an_open_without_a_node)
-SURVIVES_BUT_NK3(long_commands)
+SURVIVES(long_commands)
 SURVIVES(a_generation_that_people_watch)
-SURVIVES_BUT_NK3(answers_that_do_not_come)
+SURVIVES(answers_that_do_not_come)
 SURVIVES(a_key_that_hears_nothing)
-SURVIVES_BUT_NK3(halted_endpoints)
-SURVIVES_BUT_NK3(nonsense)
+SURVIVES(halted_endpoints)
+SURVIVES(nonsense)
 SURVIVES(an_unplug_in_the_middle)
 SURVIVES(a_key_that_another_program_has)
 

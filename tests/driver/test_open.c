@@ -155,8 +155,8 @@ static void somebody_sends_a_block_and_dies(uint8_t sequence)
     struct usb_identity identity;
     assert_int_equal(usb_open(&port, &place, &identity), ERR_NONE);
     assert_int_equal(usb_claim(port), ERR_NONE);
-    assert_int_equal(usb_post_out(port, message, sizeof message), ERR_NONE);
-    assert_int_equal(usb_take_back_out(port, usb_now_ms(port)), USB_OUT_SENT);
+    assert_int_equal(usb_post_out(port, message, sizeof message, NULL), ERR_NONE);
+    assert_int_equal(usb_take_back_out(port, usb_now_ms(port)), sizeof message);
     usb_close(port);
 }
 

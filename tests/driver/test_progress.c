@@ -46,7 +46,8 @@ static unsigned files(void)
     unsigned count = 0;
     DIR *const all = opendir(directory);
     for (struct dirent *entry; (entry = readdir(all));)
-        count += entry->d_name[0] != '.' && strcmp(entry->d_name, NAME ".reader") != 0;
+        count += entry->d_name[0] != '.' && strcmp(entry->d_name, NAME ".reader") != 0 &&
+                 strcmp(entry->d_name, NAME ".pending") != 0;
     closedir(all);
     return count;
 }

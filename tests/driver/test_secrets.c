@@ -360,7 +360,7 @@ static RESPONSECODE run(struct scripted_key *key, const struct command *command)
     pthread_t thread;
     client.command = command;
     if (ending == CLOSED)
-        virtual_hold_at(key->slot, virtual_now_us(key->slot) + 5 * SECOND);
+        virtual_hold_at(key->slot, virtual_now_us(key->slot) + 3 * SECOND);
     assert_int_equal(pthread_create(&thread, NULL, transmit, &client), 0);
     if (ending == CLOSED) {
         assert_true(virtual_await_hold(key->slot));

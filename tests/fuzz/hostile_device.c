@@ -61,6 +61,7 @@ struct item {
 struct hostile {
     struct device device;
     struct identity identity;
+    uint8_t device_descriptor[18];
     const struct identity *model;
     uint8_t configuration[DEVICE_CONFIGURATION_MAX];
     const uint8_t *script;
@@ -165,7 +166,8 @@ static uint8_t level(const struct hostile *h)
 
 static size_t next_part(struct hostile *h, uint8_t *out)
 {
-    const size_t left = h->card.answer_length - h->answer_sent, part = left < PART ? left : PART;
+    const size_t answer = h->card.answer_length, left = answer > h->answer_sent ? answer - h->answer_sent : 0;
+    const size_t part = left < PART ? left : PART;
     const bool first = h->answer_sent == 0, last = part == left;
     memcpy(out + HEADER, h->card.answer + h->answer_sent, part);
     h->answer_sent += part;
@@ -611,6 +613,10 @@ static void spoil(struct hostile *h)
 static void show_the_models(struct hostile *h)
 {
     h->identity = *h->model;
+    /* Of another firmware's release than any: silence of the recorded ones is taken for death, until they are unplugged. */
+    memcpy(h->device_descriptor, h->model->device, sizeof h->device_descriptor);
+    h->device_descriptor[13] = 0x7f;
+    h->identity.device = h->device_descriptor;
     memcpy(h->configuration, h->model->configuration, h->model->configuration_len);
     h->identity.configuration = h->configuration;
 }

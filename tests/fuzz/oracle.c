@@ -131,14 +131,19 @@ static bool is_transfer(const struct event *event)
     return !event->received && event->length >= HEADER && event->bytes[0] == 0x6f;
 }
 
+static bool asks_status(const struct event *event)
+{
+    return !event->received && event->length == HEADER && event->bytes[0] == 0x65;
+}
+
 /* The answer to the OUT message: it came before the next, and after the one before. The IN transfer is posted first, so
- * a device that guesses the number can end it before. */
+ * a device that guesses the number can end it before. The slot's status may be asked meanwhile, which begins nothing. */
 static bool answer_to(size_t out, struct part *part)
 {
     size_t first = out;
     while (first > 0 && events[first - 1].received)
         first--;
-    for (size_t i = first; i < event_count && (i <= out || events[i].received); i++)
+    for (size_t i = first; i < event_count && (i <= out || events[i].received || asks_status(&events[i])); i++)
         if (i != out && find_answer(&events[out], &events[i], part))
             return true;
     return false;
@@ -198,8 +203,8 @@ static size_t carried(enum edc edc, uint8_t *bytes, bool *whole)
             continue;
         const int number = block.bytes[1] >> 6 & 1, more = block.bytes[1] & 0x20;
         size_t next = i + 1;
-        while (next < event_count && events[next].received)
-            next++;
+        while (next < event_count && (events[next].received || !is_transfer(&events[next])))
+            next++; /* the driver may have to find out first whether the key is at rest */
         if (next < event_count && !acknowledges(&events[next], (unsigned)number))
             continue;
         if (number == last_number) /* the same block once more */

@@ -402,14 +402,14 @@ class Tables(Directory):
     def test_the_driver_is_told_its_quirks(self):
         text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\nmax_command = 3072\none_packet_ends = true\n"
         models = self.generated("models", readers=[self.reader(text)])
-        for field in (".ifsd = 254", ".has_abort = true", ".abort_from = 0x0103", ".set_configuration = true",
+        for field in (".ifsd = 254", ".abort_from = 0x0103", ".set_configuration = true",
                       ".max_command = 3072", ".one_packet_ends = true", ".mute_answer = { 0xa5, 0xa5 }",
                       ".mute_answer_len = 2", ".has_mute_answer = true"):
             self.assertIn(field, models)
 
     def test_a_model_without_quirks_has_none(self):
         models = self.generated("models", readers=[self.reader(GOOD.partition("[quirks]")[0])])
-        for field in (".ifsd = 32", ".has_abort = false", ".set_configuration = false", ".has_mute_answer = false",
+        for field in (".ifsd = 32", ".abort_from = 0xffff", ".cut_message = CUT_SHORT_PACKET", ".set_configuration = false", ".has_mute_answer = false",
                       ".max_command = 0", ".one_packet_ends = false"):
             self.assertIn(field, models)
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_usb_virtual.c - usb.c on the virtual libusb, a virtual key and a virtual clock keeps what usb.h promises. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "fake_icc.h"
 #include "pro.h"
@@ -59,7 +62,7 @@ static int tear_down(void **state)
 static void post(struct bench *b, const uint8_t *message, size_t length)
 {
     assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
-    assert_int_equal(usb_post_out(b->port, message, length), ERR_NONE);
+    assert_int_equal(usb_post_out(b->port, message, length, NULL), ERR_NONE);
 }
 
 static void receives(struct bench *b, size_t length)
@@ -125,6 +128,25 @@ static void opening_fails_for_the_reason_there_is(void **state)
     virtual_deny_access(b->slot, false);
     virtual_unplug(b->slot);
     assert_int_equal(open_other(&PLACE), ERR_NO_DEVICE);
+}
+
+static ino_t inode(void)
+{
+    struct stat status;
+    const int fd = open(NODE, O_RDWR);
+    assert_int_equal(fstat(fd, &status), 0);
+    close(fd);
+    return status.st_ino;
+}
+
+static void a_node_is_another_file_when_the_device_is_plugged_in_anew(void **state)
+{
+    struct bench *b = *state;
+    const ino_t first = inode();
+    assert_int_equal(inode(), first);
+    virtual_unplug(b->slot);
+    virtual_plug(b->slot);
+    assert_int_not_equal(inode(), first);
 }
 
 static void an_interface_has_one_owner(void **state)
@@ -193,7 +215,7 @@ static void with_nothing_posted_there_is_nothing_to_wait_for(void **state)
     struct bench *b = *state;
     const int64_t begin = usb_now_ms(b->port);
     assert_int_equal(usb_wait(b->port, begin + 1000).event, USB_TIMEOUT);
-    assert_int_equal(usb_post_out(b->port, STATUS, sizeof STATUS), ERR_NONE);
+    assert_int_equal(usb_post_out(b->port, STATUS, sizeof STATUS, NULL), ERR_NONE);
     const struct usb_news news = usb_wait(b->port, begin + 1000);
     assert_int_equal(news.event, USB_TIMEOUT);
     assert_int_equal(usb_now_ms(b->port), begin);
@@ -209,7 +231,7 @@ static void a_stall_is_told_and_cleared(void **state)
     device_halt(b->device, b->identity.bulk_out);
     post(b, STATUS, sizeof STATUS);
     assert_int_equal(usb_wait(b->port, 1000).event, USB_STALLED_OUT);
-    assert_int_equal(usb_take_back_out(b->port, 1000), USB_OUT_UNSENT);
+    assert_int_equal(usb_take_back_out(b->port, 1000), 0);
     assert_int_equal(usb_clear_halt(b->port, b->identity.bulk_out), ERR_NONE);
     post(b, STATUS, sizeof STATUS);
     receives(b, 10);
@@ -221,7 +243,7 @@ static void an_out_transfer_that_has_not_moved_is_taken_back(void **state)
     b->device->faults.frozen = true;
     post(b, STATUS, sizeof STATUS);
     assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 100).event, USB_TIMEOUT);
-    assert_int_equal(usb_take_back_out(b->port, usb_now_ms(b->port) + 500), USB_OUT_UNSENT);
+    assert_int_equal(usb_take_back_out(b->port, usb_now_ms(b->port) + 500), 0);
     b->device->faults.frozen = false;
     assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_TIMEOUT); /* it never got there */
 }
@@ -230,18 +252,18 @@ static void an_out_transfer_that_cannot_be_completed_is_stuck(void **state)
 {
     struct bench *b = *state;
     const uint8_t surplus[128] = { 0x6f, 54 }; /* the message is complete with the first packet */
-    assert_int_equal(usb_post_out(b->port, surplus, sizeof surplus), ERR_NONE);
+    assert_int_equal(usb_post_out(b->port, surplus, sizeof surplus, NULL), ERR_NONE);
     const int64_t begin = usb_now_ms(b->port);
-    assert_int_equal(usb_take_back_out(b->port, begin + 500), USB_OUT_STUCK);
+    assert_int_equal(usb_take_back_out(b->port, begin + 500), 64);
     assert_int_equal(usb_now_ms(b->port), begin + 500);
 }
 
 static void an_out_transfer_that_is_complete_has_been_sent(void **state)
 {
     struct bench *b = *state;
-    assert_int_equal(usb_take_back_out(b->port, 0), USB_OUT_UNSENT);
+    assert_int_equal(usb_take_back_out(b->port, 0), 0);
     post(b, STATUS, sizeof STATUS);
-    assert_int_equal(usb_take_back_out(b->port, 0), USB_OUT_SENT);
+    assert_int_equal(usb_take_back_out(b->port, 0), sizeof STATUS);
     receives(b, 10);
 }
 
@@ -328,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_identity_is_that_of_the_descriptors),
         TEST(opening_fails_for_the_reason_there_is),
+        TEST(a_node_is_another_file_when_the_device_is_plugged_in_anew),
         TEST(an_interface_has_one_owner),
         TEST(strings_come_without_their_nul_characters),
         TEST(an_answer_that_came_before_the_wait_is_not_overwritten),

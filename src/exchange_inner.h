@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* exchange_inner.h - what exchange.c and recover.c have of each other; nobody else includes it. */
+#pragma once
+#include "exchange.h"
+
+/* Sends a message and waits for its answer, whatever is pending. */
+enum err exchange_send(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
+                       struct ccid_answer *answer);
+
+/* Waits for the answer that is expected; all else is dropped. ERR_DEAD: the device should have been heard by now. */
+enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
+                        struct ccid_answer *answer);
+
+/* Sends bytes that are no message, length of them at most out_size, and reads for so long what comes: true, something
+ * has. */
+bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms);
+
+/* After a restart, at once, since another process may be the next to ask; a device that does not answer is not waited
+ * for. Returns err. */
+enum err exchange_after_restart(struct exchange *exchange, enum err err);
+
+/*
+ * Finds out or ends what is pending, so that a command may leave. block: an XfrBlock is to leave; others are harmless to
+ * more keys. ERR_TIMEOUT: not within the vigil. ERR_HELD: see exchange_held_until_ms. ERR_DEAD.
+ */
+enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vigil);
+
+/* Whether this firmware's silence after a command was seen to mean that it is dead. */
+bool exchange_tells_death(const struct exchange *exchange);

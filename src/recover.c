@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * recover.c - a key that was left in the middle of something: by a transfer that failed, patience that ended, or a pcscd
+ * that was killed. Finds out what it has, or ends it, so that the next command meets a key at rest.
+ *
+ * First it listens. A key that is at work and gives signs of life shows that it has the whole message; then its answer is
+ * waited for. Silence shows that it has not, and what it has is ended as its firmware was seen to take it (model.h). On
+ * firmware that a command kills while it is at work nothing else is ever sent.
+ */
+#include "exchange_inner.h"
+#include "log.h"
+
+#define LISTEN_MS 100       /* to a key that gives no sign of life: an answer may be on its way */
+#define FILL_MS 500         /* the refusal of a message that was ended comes within */
+#define ABORT_ATTEMPTS 4
+#define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
+#define UNREAD_MS 2000      /* a key that was at work is heard again if nobody has read it for less than this */
+
+static uint32_t sign_of_life_ms(const struct exchange *exchange)
+{
+    return exchange->model->sign_of_life_ms ? exchange->model->sign_of_life_ms : LISTEN_MS;
+}
+
+/* What listening has told. */
+enum heard {
+    HEARD_ANSWER,  /* the pending one; dropped */
+    HEARD_NOTHING, /* a key at work would have been heard */
+    HEARD_WORK,    /* it is at work, and the vigil has ended */
+    HEARD_SHORT,   /* the vigil has ended before it could be told */
+    HEARD_ERROR,
+};
+
+static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vigil, enum err *err)
+{
+    const uint32_t silence_ms = sign_of_life_ms(exchange);
+    struct vigil part = vigil_part(vigil, (struct patience){ silence_ms, UINT32_MAX }, exchange_now_ms(exchange));
+    const int64_t begun_ms = part.heard_ms;
+    struct ccid_answer answer;
+    *err = exchange_await(exchange, &exchange->debt, &part, &answer);
+    if (part.heard_ms > begun_ms)
+        vigil_renew(vigil, part.heard_ms);
+    if (*err == ERR_NONE) {
+        exchange->pending->rest = answer.parameter == CCID_CHAIN_BEGINS || answer.parameter == CCID_CHAIN_GOES_ON;
+        return HEARD_ANSWER;
+    }
+    if (*err != ERR_TIMEOUT)
+        return HEARD_ERROR;
+    if (exchange_now_ms(exchange) - part.heard_ms >= silence_ms)
+        return HEARD_NOTHING;
+    return part.heard_ms > begun_ms ? HEARD_WORK : HEARD_SHORT;
+}
+
+/* ---- a message of which a part may not have arrived ---- */
+
+static bool abort_pair(struct exchange *exchange)
+{
+    static const struct ccid_command abort = { .type = CCID_ABORT };
+    const int64_t now = exchange_now_ms(exchange);
+    struct vigil vigil = {
+        .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
+    };
+    struct ccid_answer answer;
+    return exchange_send(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK;
+}
+
+/* CCID 1.1 §5.3.1. What is filled up meanwhile is refused. */
+static enum err end_by_abort(struct exchange *exchange, size_t missing)
+{
+    const struct model *const model = exchange->model;
+    if (exchange->bcd_device < (missing > 0 ? model->abort_cut_from : model->abort_from)) {
+        log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it in "
+                  "again", model->name);
+        exchange->dead = true;
+        return ERR_DEAD;
+    }
+    const uint8_t sequence = exchange->sequence;
+    const enum err err = usb_abort(exchange->port, exchange->slot, sequence);
+    if (err != ERR_NONE)
+        return err == ERR_GONE || err == ERR_UNSUPPORTED ? err : ERR_IO;
+    if (missing > 0)
+        (void)exchange_fill(exchange, missing, FILL_MS);
+    for (unsigned i = 0; i < ABORT_ATTEMPTS; i++) {
+        exchange->sequence = sequence; /* both halves of the pair bear the same */
+        if (abort_pair(exchange))
+            return ERR_NONE;
+    }
+    return ERR_IO;
+}
+
+/* Whatever fits exactly would be executed. The packet that failed may have arrived all the same. */
+static size_t filler(const struct exchange *exchange, size_t missing)
+{
+    if (exchange->model->cut_message == CUT_OVERSHOOT)
+        return missing >= CCID_HEADER ? missing + 1 : CCID_HEADER + 1;
+    return missing == (size_t)CCID_HEADER || missing == (size_t)CCID_HEADER + exchange->packet_size ? CCID_HEADER + 1 : CCID_HEADER;
+}
+
+static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
+{
+    struct pending *const pending = exchange->pending;
+    const size_t missing = pending->length - pending->sent;
+    enum err err;
+    switch (listen_for_answer(exchange, vigil, &err)) {
+    case HEARD_ANSWER:
+        break;
+    case HEARD_WORK:
+        pending->phase = PENDING_ANSWER; /* it has the whole message */
+        return err;
+    case HEARD_SHORT:
+    case HEARD_ERROR:
+        return err;
+    case HEARD_NOTHING:
+        log_debug("%zu bytes of a message are missing: ending it", missing);
+        if (exchange->model->cut_message != CUT_ABORT)
+            (void)exchange_fill(exchange, filler(exchange, missing), FILL_MS);
+        else if ((err = end_by_abort(exchange, missing)) != ERR_NONE)
+            return err;
+        else
+            pending->chain = pending->rest = 0;
+    }
+    pending->phase = PENDING_NOTHING;
+    exchange->synchronised = false;
+    return ERR_NONE;
+}
+
+/* One that does not even take a control request is asked again. */
+static enum err end_message(struct exchange *exchange, struct vigil *vigil)
+{
+    int64_t begun_ms;
+    enum err err;
+    do {
+        begun_ms = exchange_now_ms(exchange);
+        err = end_message_once(exchange, vigil);
+    } while (err == ERR_IO && exchange_now_ms(exchange) > begun_ms &&
+             exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
+    return err == ERR_IO && exchange_now_ms(exchange) >= vigil_deadline_ms(vigil) ? ERR_TIMEOUT : err;
+}
+
+/* ---- an answer that another process has waited for ---- */
+
+static int64_t longest_ms(const struct exchange *exchange)
+{
+    const struct model *const model = exchange->model;
+    const enum patience_class class =
+        exchange->pending->class < PATIENCE_CLASSES ? (enum patience_class)exchange->pending->class : PATIENCE_GENERATE;
+    if (model->watchdog_s && exchange->bcd_device >= model->watchdog_from)
+        return (int64_t)model->watchdog_s * 1000;
+    return exchange->longest[class];
+}
+
+/* It does not say a word. Either it has ended, or it has been unheard for so long that it says nothing any more. */
+static enum err judge_silence(struct exchange *exchange)
+{
+    const struct pending *const pending = exchange->pending;
+    const int64_t unheard_ms = exchange->listened_ms - pending->heard_ms;
+    exchange->held_until_ms = pending->begun_ms + longest_ms(exchange);
+    if (pending->phase != PENDING_ANSWER || unheard_ms < UNREAD_MS ||
+        exchange_now_ms(exchange) >= exchange->held_until_ms)
+        return ERR_NONE;
+    return ERR_HELD;
+}
+
+static enum err await_predecessor(struct exchange *exchange, struct vigil *vigil)
+{
+    enum err err;
+    switch (listen_for_answer(exchange, vigil, &err)) {
+    case HEARD_ANSWER:
+        break;
+    case HEARD_NOTHING:
+        err = judge_silence(exchange);
+        if (exchange->pending->phase == PENDING_UNKNOWN) /* it may hold parts, and then swallows a command */
+            exchange->pending->chain = exchange->bcd_device >= exchange->model->abort_from;
+        break;
+    case HEARD_WORK:
+        exchange->pending->phase = PENDING_ANSWER;
+        return err;
+    case HEARD_SHORT:
+    case HEARD_ERROR:
+        return err;
+    }
+    if (err == ERR_NONE) {
+        exchange->pending->phase = PENDING_NOTHING;
+        exchange->inherited = false;
+    }
+    return err;
+}
+
+/* ---- all of it ---- */
+
+static enum err synchronise(struct exchange *exchange, struct vigil *vigil)
+{
+    const enum err err = exchange_synchronise(exchange, vigil);
+    if (err != ERR_NONE)
+        return err;
+    vigil_renew(vigil, exchange_now_ms(exchange));
+    if (!exchange->model->dies_when_disturbed) { /* others answer nothing while they are at work */
+        exchange->pending->phase = PENDING_NOTHING;
+        exchange->inherited = false;
+    }
+    return ERR_NONE;
+}
+
+/* A key that gives signs of life and is silent has ended: the answer is lost. */
+static void lose_answer(struct exchange *exchange)
+{
+    log_debug("the answer to a command that was given up is lost");
+    exchange->pending->phase = PENDING_NOTHING;
+    exchange->pending->chain = exchange->pending->chain || exchange->bcd_device >= exchange->model->abort_from;
+    exchange->synchronised = false;
+}
+
+static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
+{
+    const struct patience silence = { sign_of_life_ms(exchange) + LOST_MS, UINT32_MAX };
+    struct vigil part = exchange->model->sign_of_life_ms ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
+    struct ccid_answer late;
+    const enum err err = exchange_collect(exchange, &part, &late);
+    if (part.heard_ms > vigil->heard_ms)
+        vigil_renew(vigil, exchange_now_ms(exchange));
+    if (err == ERR_TIMEOUT && exchange_now_ms(exchange) < vigil_deadline_ms(vigil)) {
+        lose_answer(exchange);
+        return synchronise(exchange, vigil);
+    }
+    if (err == ERR_NONE)
+        exchange->pending->rest = late.parameter == CCID_CHAIN_BEGINS || late.parameter == CCID_CHAIN_GOES_ON;
+    if (err == ERR_NONE)
+        exchange_wipe(exchange);
+    return err;
+}
+
+enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vigil)
+{
+    enum err err = exchange->dead ? ERR_DEAD : ERR_NONE;
+    if (err == ERR_NONE && exchange->half_aborted)
+        err = exchange_forget_parts(exchange);
+    if (err == ERR_NONE && exchange->pending->phase == PENDING_MESSAGE)
+        err = end_message(exchange, vigil);
+    if (err == ERR_NONE && (!exchange->synchronised || exchange->restart != RESTARTED_NEVER))
+        err = synchronise(exchange, vigil);
+    if (err == ERR_NONE && exchange->inherited && (block || exchange->pending->phase == PENDING_ANSWER))
+        err = await_predecessor(exchange, vigil);
+    if (err == ERR_NONE && exchange_owes(exchange))
+        err = await_answer(exchange, vigil);
+    return err;
+}
+
+enum err exchange_first_contact(struct exchange *exchange, struct vigil *vigil)
+{
+    return exchange_settle(exchange, false, vigil);
+}
+
+enum err exchange_recover(struct exchange *exchange, struct vigil *vigil)
+{
+    return exchange_after_restart(exchange, exchange_settle(exchange, true, vigil));
+}
+
+bool exchange_tells_death(const struct exchange *exchange)
+{
+    return exchange->model->dead_to > 0 && exchange->bcd_device >= exchange->model->dead_from &&
+           exchange->bcd_device <= exchange->model->dead_to;
+}
+
+/* What refuses the control half knows no Abort, and holds nothing that it would end. */
+enum err exchange_forget_parts(struct exchange *exchange)
+{
+    enum err err = end_by_abort(exchange, 0);
+    if (err == ERR_UNSUPPORTED)
+        err = ERR_NONE;
+    if (err == ERR_NONE)
+        exchange->pending->chain = exchange->pending->rest = 0;
+    exchange->half_aborted = exchange->half_aborted && err != ERR_NONE;
+    return err;
+}
