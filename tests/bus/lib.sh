@@ -211,6 +211,11 @@ tell() {
     "$virtual_nitrokey" --tell "$work/$name/control" "$@"
 }
 
+# paused_at_packet NAME: whether the key stands still at the packet of "tell NAME packet pause ...".
+paused_at_packet() {
+    equal "$(tell "$1" packet)" "ok paused"
+}
+
 plug_in_port() {
     "$here/fakeusb.py" plug "${key_ports[$1]}" "$work/$1/usbip"
 }
