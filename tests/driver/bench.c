@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <openssl/crypto.h>
+#include "judge.h"
 #include "storage.h"
 
 #define SENT_MAX 1024
 
-/* What the client has sent, to be compared with what the card has executed. */
-static struct {
-    uint8_t *bytes;
-    size_t length;
-} sent[SENT_MAX];
+/* What the client has sent, and been answered, to be compared with what the card has executed. */
+static struct judge_sent sent[SENT_MAX];
 static size_t sent_count;
 
 static const char *model = "nitrokey-pro-2";
@@ -30,12 +28,6 @@ static const struct identity *identity(void)
     const struct identity *const found = identity_find(model);
     assert_non_null(found);
     return found;
-}
-
-/* A key of short APDU level executes the parts that the driver makes of an extended APDU: the last one stands for it. */
-static bool takes_parts(void)
-{
-    return strcmp(identity()->firmware, "gnuk") == 0 || strcmp(identity()->firmware, "gnuk-1.0") == 0;
 }
 
 const char *bench_application(void)
@@ -74,23 +66,6 @@ struct bench *bench_new(const struct icc_timing *generate)
 
 /* ---- what must hold after everything ---- */
 
-/* Nor does anybody send the GET RESPONSE by which the driver finds out whether a Nitrokey 3 listens. */
-static bool is_the_drivers_own(const struct icc_apdu *apdu)
-{
-    static const uint8_t probe[] = { 0x00, 0xc0, 0x00, 0x00, 0x00 };
-    if (takes_parts())
-        return apdu->command[0] & 0x10 || apdu->command[1] == 0xc0;
-    return strcmp(identity()->firmware, "nk3") == 0 && apdu->command_len == sizeof probe &&
-           memcmp(apdu->command, probe, sizeof probe) == 0;
-}
-
-static bool executed(const struct icc_apdu *apdu, size_t i)
-{
-    if (takes_parts() && sent[i].length > 5 && sent[i].bytes[4] == 0)
-        return memcmp(apdu->command, sent[i].bytes, 4) == 0;
-    return apdu->command_len == sent[i].length && memcmp(apdu->command, sent[i].bytes, sent[i].length) == 0;
-}
-
 static bool is_wrong_user_pin(const struct icc_apdu *apdu)
 {
     return apdu->command_len == 11 && apdu->command[1] == 0x20 && apdu->command[3] == 0x81 &&
@@ -103,22 +78,40 @@ static bool is_right_user_pin(const struct icc_apdu *apdu)
            memcmp(apdu->command + 5, "123456", 6) == 0;
 }
 
-static void check_the_cards_log(const struct bench *bench)
+static unsigned wrong_user_pins(const struct icc *icc)
 {
-    size_t next = 0;
     unsigned wrong = 0;
-    for (size_t i = 0; i < icc_log_count(bench->icc); i++) {
-        const struct icc_apdu apdu = icc_log_get(bench->icc, i);
-        if (is_the_drivers_own(&apdu))
-            continue;
-        while (next < sent_count && !executed(&apdu, next))
-            next++;
-        if (next == sent_count)
-            fail_msg("the card executed APDU %zu (INS %02x), which was not sent then, or not once more", i,
-                     apdu.command_len > 1 ? apdu.command[1] : 0);
-        next++;
+    for (size_t i = 0; i < icc_log_count(icc); i++) {
+        const struct icc_apdu apdu = icc_log_get(icc, i);
         wrong = is_right_user_pin(&apdu) && wrong < 3 ? 0 : wrong + is_wrong_user_pin(&apdu);
     }
+    return wrong;
+}
+
+char *bench_verdict(const struct bench *bench)
+{
+    const size_t count = icc_log_count(bench->icc);
+    struct judge_executed *const executed = calloc(count + 1, sizeof *executed);
+    assert_non_null(executed);
+    for (size_t i = 0; i < count; i++) {
+        const struct icc_apdu apdu = icc_log_get(bench->icc, i);
+        executed[i] = (struct judge_executed){ .bytes = apdu.command, .length = apdu.command_len,
+                                               .status_word = apdu.status_word, .answer_length = apdu.answer_len,
+                                               .resets = apdu.resets, .abandoned = apdu.abandoned };
+    }
+    char *const verdict = judge(&(struct judge_case){ .firmware = identity()->firmware, .sent = sent,
+                                                      .sent_count = sent_count, .executed = executed,
+                                                      .executed_count = count });
+    free(executed);
+    return verdict;
+}
+
+static void check_the_cards_log(const struct bench *bench)
+{
+    char *const verdict = bench_verdict(bench);
+    if (verdict)
+        fail_msg("%s", verdict);
+    const unsigned wrong = wrong_user_pins(bench->icc);
     assert_int_equal(icc_counters(bench->icc).pw1, wrong < 3 ? 3 - wrong : 0);
     assert_int_equal(icc_counters(bench->icc).pw3, bench->admin_tries);
 }
@@ -142,7 +135,7 @@ void bench_free(struct bench *bench)
     device_free(bench->device);
     icc_free(bench->icc);
     while (sent_count > 0)
-        OPENSSL_free(sent[--sent_count].bytes);
+        OPENSSL_free((uint8_t *)(uintptr_t)sent[--sent_count].bytes);
 }
 
 /* ---- pcscd ---- */
@@ -204,6 +197,7 @@ static size_t remember(const char *apdu)
     sent[sent_count].bytes = OPENSSL_hexstr2buf(digits, &length);
     assert_non_null(sent[sent_count].bytes);
     sent[sent_count].length = (size_t)length;
+    sent[sent_count].outcome = OUTCOME_UNKNOWN;
     return sent_count++;
 }
 
@@ -216,11 +210,17 @@ struct answer bench_transmit(struct bench *bench, const char *apdu)
     DWORD length = sizeof answer.bytes;
     const int64_t begun = virtual_now_us(bench->slot);
     const size_t resets = icc_resets(bench->icc);
-    answer.code = IFDHTransmitToICC(LUN, pci, sent[i].bytes, sent[i].length, answer.bytes, &length, &received);
+    const bool honest = bench->device->faults.answers == 0; /* the key says what it has done */
+    answer.code = IFDHTransmitToICC(LUN, pci, (PUCHAR)(uintptr_t)sent[i].bytes, sent[i].length, answer.bytes, &length, &received);
     answer.took_us = virtual_now_us(bench->slot) - begun;
     answer.length = length;
     if (answer.code == IFD_SUCCESS && length >= 2)
         answer.status_word = (unsigned)(answer.bytes[length - 2] << 8 | answer.bytes[length - 1]);
+    if (answer.code != IFD_SUCCESS)
+        sent[i].outcome = OUTCOME_FAILED;
+    else if (honest)
+        sent[i].outcome = OUTCOME_ANSWERED;
+    sent[i].status_word = (uint16_t)answer.status_word;
     if (answer.code != IFD_SUCCESS)
         assert_int_equal(length, 0);
     if (strncmp(identity()->firmware, "gnuk", 4) != 0) /* whose card is reset by an unplug and by SET_CONFIGURATION */

@@ -24,7 +24,7 @@
  *   hid-reset                          the other interface resets the card
  *   counters                           ok pw1=N rc=N pw3=N [pin=N puk=N]
  *   busy                               ok busy|idle: a command runs or an answer is unread
- *   apdus                              ok N: executed so far
+ *   apdus                              ok N: executed or begun so far
  *   blocks                             ok N: T=1 blocks that the card has heard so far
  *   stats                              ok control=N out=N in=N interrupt=N pending=N: transfers submitted so far, and not ended
  *   quit
