@@ -61,6 +61,7 @@ struct answer {
     size_t length;
     unsigned status_word; /* 0 when there is none */
     int64_t took_us;      /* of the virtual clock */
+    bool card_was_reset;  /* meanwhile */
 };
 
 /* A key in its port. generate: how the on-card generations go, may be NULL. */
@@ -68,6 +69,7 @@ struct bench *bench_new(const struct icc_timing *generate);
 /* ... with more said about the card; atr is filled in. */
 struct bench *bench_new_with(struct icc_options card);
 void bench_free(struct bench *bench);
+void bench_free_unchecked(struct bench *bench);
 
 /* What the key has executed and a client has not sent, or was told wrongly (judge.h), which the caller frees; NULL: all
  * is well. */
@@ -81,6 +83,8 @@ RESPONSECODE bench_open(void);
 RESPONSECODE bench_power(DWORD action);
 
 /* Sends an APDU in hexadecimal; spaces are ignored. */
+struct answer bench_try(struct bench *bench, const char *apdu);
+/* ... and asserts that the answer makes sense. */
 struct answer bench_transmit(struct bench *bench, const char *apdu);
 /* ... and asserts success and the status word. */
 struct answer bench_expect(struct bench *bench, const char *apdu, unsigned status_word);
