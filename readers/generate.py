@@ -457,9 +457,12 @@ def rules(template, group, products):
         lines.append(f'# {r["name"]}')
         # A suspended key comes back as a new one, so that nobody trusts a state that may be gone. A disk must not.
         persist = "" if has_disk(r) else ', ATTR{power/persist}="0"'
-        lines.append(f'{match}, ENV{{ID_SMARTCARD_READER}}="1", TAG+="uaccess"{persist}')
-        if group: # a line of its own, since udev may drop a line with an unknown group
-            lines.append(f'{match}, GROUP="{group}"')
+        marked = f', ENV{{.IFD_NITROKEY_GROUP}}="{group}"' if group else ""
+        lines.append(f'{match}, ENV{{ID_SMARTCARD_READER}}="1"{marked}, TAG+="uaccess"{persist}')
+    if group:
+        lines += ["# udev refuses a name that it does not know when it reads the rules, so this one is told at the event.",
+                  f'ENV{{.IFD_NITROKEY_GROUP}}=="{group}", PROGRAM=="/usr/bin/getent group {group}", '
+                  'GROUP="$env{.IFD_NITROKEY_GROUP}"']
     return template.replace("@RULES@", "\n".join(lines))
 
 

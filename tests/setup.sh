@@ -2,7 +2,8 @@
 # setup.sh - what tests/demo and tests/run have in common: packages and builds. To be sourced by bash.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=${BUILD:-$top/build}
+build=${BUILD:-$top/build-tests} # not README's, which may be root's, and has no tests
+[[ $build == /* ]] || build=$PWD/$build
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # on Debian an ordinary user's has only the others
 
 build_packages=(meson ninja-build gcc libc6-dev pkg-config python3 git ca-certificates zlib1g-dev
@@ -59,22 +60,21 @@ add_up() {
     [ "$f" = 0 ]
 }
 
-# configure DIRECTORY [MESON-OPTION...]
+# configure DIRECTORY [MESON-OPTION...]: options that it had before stay, such as --werror.
 configure() {
     local directory=$1 again=()
     shift
-    # what README's "Install" has made there is without tests
-    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure -Dtests=auto)
+    [ ! -e "$directory/build.ninja" ] || again=(--reconfigure)
     meson setup "$directory" "$top" "${again[@]}" "$@" >"$directory.log" 2>&1
 }
 
-# build_in DIRECTORY [MESON-OPTION...]: configures, builds, and installs below DIRECTORY/stage.
+# build_in DIRECTORY [MESON-OPTION...]: configures and builds.
 build_in() {
     local directory=$1 lock
-    exec {lock}>"$directory.lock"
+    { exec {lock}>"$directory.lock"; } 2>/dev/null ||
+        die "no permission to write to $directory: remove $directory*, or name another directory in BUILD"
     flock "$lock" # two may be started at once
-    if ! configure "$@" || ! { ninja -C "$directory" &&
-        DESTDIR=stage meson install -C "$directory" --no-rebuild --only-changed; } >>"$directory.log" 2>&1; then
+    if ! configure "$@" || ! ninja -C "$directory" >>"$directory.log" 2>&1; then
         tail -n 40 "$directory.log" >&2
         die "the build in $directory failed; all of it is in $directory.log"
     fi

@@ -80,7 +80,7 @@ void check_keys(const struct scene *scene, struct report *report)
 
 /* ---- may pcscd open it ---- */
 
-static const char *user_name(uid_t user)
+const char *user_name(uid_t user)
 {
     const struct passwd *const entry = getpwuid(user);
     return entry ? entry->pw_name : "an unknown user";

@@ -2,6 +2,7 @@
 /* check_pcscd.c - doctor: is pcscd there, does it run and answer, and will it do so tomorrow. */
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "doctor.h"
@@ -69,6 +70,49 @@ static void check_units(const struct scene *scene, struct report *report)
         tell(report, FINE, "socket", NULL, "systemd starts pcscd again after the next start of the computer");
 }
 
+/* ---- its run directory, by which watch and list learn what the driver does ---- */
+
+#define UNIT_PART "/etc/systemd/system/pcscd.service.d/ifd-nitrokey.conf"
+
+/* By its unit. ProtectSystem=strict alone does that; with ProtectProc=, as Debian 13 has it, systemd leaves /run
+ * writable. */
+static void tell_of_read_only(const struct scene *scene, const char *path, struct report *report)
+{
+    char line[LINE_MAX_TO_TYPE] = "";
+    if (scene->has_systemd)
+        line_to_type(line,
+                     "printf '[Service]\\nReadWritePaths=%s\\n' | sudo install -D -m 644 /dev/stdin " UNIT_PART
+                     " && sudo systemctl daemon-reload && %s",
+                     path, scene->restart_pcscd);
+    tell(report, WRONG, "rundir", line,
+         "pcscd may only read %s: ifd-nitrokey watch does not learn what a key does, nor list which of equal keys has "
+         "which reader",
+         path);
+}
+
+static void check_run_directory(const struct scene *scene, struct report *report)
+{
+    char path[PATH_MAX], line[LINE_MAX_TO_TYPE];
+    if (!realpath(RUN_DIRECTORY, path)) {
+        tell(report, WRONG, "rundir", NULL,
+             "there is no " RUN_DIRECTORY ": the driver was built for another run directory than pcscd's");
+        return;
+    }
+    const int only_reads = scene->pcscd > 0 ? process_only_reads(scene->pcscd, path) : -1;
+    if (only_reads < 0) {
+        tell(report, UNSEEN, "rundir", scene->is_root ? NULL : "sudo ifd-nitrokey doctor",
+             "whether pcscd may write to %s cannot be seen here", path);
+    } else if (only_reads > 0) {
+        tell_of_read_only(scene, path, report);
+    } else if (!scene_pcscd_may(scene, path)) {
+        line_to_type(line, "sudo chown %s %s", user_name(scene->pcscd_user), path);
+        tell(report, WRONG, "rundir", line, "pcscd runs as %s, who may not write to %s, for ifd-nitrokey watch",
+             user_name(scene->pcscd_user), path);
+    } else {
+        tell(report, FINE, "rundir", NULL, "pcscd may write to %s, for ifd-nitrokey watch", path);
+    }
+}
+
 void check_pcscd(const struct scene *scene, struct report *report)
 {
     if (scene->pcscd_path[0] == '\0' && scene->pcscd == 0 && !scene->pcsc.answers) {
@@ -80,5 +124,7 @@ void check_pcscd(const struct scene *scene, struct report *report)
              scene->pcsc.count == 1 ? "" : "s");
     else
         tell_of_silence(scene, report);
+    if (scene->pcscd > 0 || scene->pcsc.answers)
+        check_run_directory(scene, report);
     check_units(scene, report);
 }

@@ -80,10 +80,11 @@ void rules_apply_line(const struct key *key, char line[LINE_MAX_TO_TYPE])
 bool rules_name_group(const char *group)
 {
     char pattern[128], taken[PATH_MAX], hidden[PATH_MAX];
-    snprintf(pattern, sizeof pattern, "GROUP=\"%s\"", group);
+    snprintf(pattern, sizeof pattern, "GROUP}=\"%s\"", group);
     const char *text = find_rules(taken, hidden) ? read_rules(taken) : NULL;
     if (text && strstr(text, pattern))
         return true;
+    snprintf(pattern, sizeof pattern, "GROUP=\"%s\"", group);
     text = read_rules(RULES_FOR_GROUP);
     return text && strstr(text, pattern);
 }

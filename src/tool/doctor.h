@@ -38,6 +38,9 @@ void scene_look(struct scene *scene);
 /* Whether pcscd's user may read and write what has this owner, group and mode. */
 bool scene_pcscd_may(const struct scene *scene, const char *path);
 
+/* Good until the next call. */
+const char *user_name(uid_t user);
+
 /* Makes a line to type. One that does not fit becomes "", since half a command may do harm. */
 void line_to_type(char line[LINE_MAX_TO_TYPE], const char *format, ...) __attribute__((format(printf, 2, 3)));
 

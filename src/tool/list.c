@@ -54,7 +54,7 @@ static void print_reader(const struct key *key, const struct pcsc *pcsc)
     bool sure;
     const struct pcsc_reader *const reader = pcsc_reader_of(pcsc, key, &sure);
     if (reader)
-        printf("  reader    %s%s%s\n", reader->name, sure ? "" : ", or another of that name",
+        printf("  reader    %s%s%s\n", reader->name, sure ? "" : ", or another of that name: the driver does not say, see ifd-nitrokey doctor",
                reader->has_card ? "" : ", without a card");
     else
         printf("  reader    none%s%s\n", pcsc->answers ? "" : ": ", pcsc->answers ? "" : pcsc->why);

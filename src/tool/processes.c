@@ -92,6 +92,34 @@ int process_has_loaded(pid_t pid, const char *bundle)
     return found;
 }
 
+/* A path is below a mount point, or is one. */
+static bool is_below(const char *path, const char *mount_point)
+{
+    const size_t length = strlen(mount_point);
+    return strcmp(mount_point, "/") == 0 ||
+           (strncmp(path, mount_point, length) == 0 && (path[length] == '\0' || path[length] == '/'));
+}
+
+/* /proc/PID/mountinfo: "ID PARENT DEVICE ROOT MOUNT-POINT OPTIONS ...". Of equally long ones the last is on top. */
+int process_only_reads(pid_t pid, const char *path)
+{
+    char name[64], line[2 * PATH_MAX], mount_point[PATH_MAX], options[256];
+    size_t longest = 0;
+    int found = -1;
+    snprintf(name, sizeof name, "/proc/%d/mountinfo", (int)pid);
+    FILE *const mounts = fopen(name, "re");
+    if (!mounts)
+        return -1;
+    while (fgets(line, sizeof line, mounts))
+        if (sscanf(line, "%*d %*d %*s %*s %4095s %255s", mount_point, options) == 2 && is_below(path, mount_point) &&
+            strlen(mount_point) >= longest) {
+            longest = strlen(mount_point);
+            found = strncmp(options, "ro", 2) == 0;
+        }
+    fclose(mounts);
+    return found;
+}
+
 /* QEMU's argument is "guest=NAME,debug-threads=on". Any process may call itself so, and the name becomes part of a line
  * to type: nothing passes that means something to a shell or seems an option. */
 bool process_guest(pid_t pid, char *name, size_t size)

@@ -30,6 +30,10 @@ bool processes_include(const struct processes *processes, const char *name);
 /* Which of pcscd's drivers it has loaded: 1 the bundle of this name, 0 not, -1 we may not see it. */
 int process_has_loaded(pid_t pid, const char *bundle);
 
+/* Whether a process may only read what is at this path, as the mounts that it sees are: 1 so, 0 not, -1 we may not see
+ * its mounts. path has no symbolic links. */
+int process_only_reads(pid_t pid, const char *path);
+
 /* The name by which libvirt knows the virtual machine that this process of QEMU's is. false: libvirt has not started it,
  * or the name needs quoting in a shell. */
 bool process_guest(pid_t pid, char *name, size_t size);

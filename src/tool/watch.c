@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include "keys.h"
+#include "processes.h"
 #include "status.h"
 #include "terminal.h"
 #include "verbs.h"
@@ -104,14 +105,24 @@ static void running_line(const struct status *s, int64_t now, char line[LINE_SIZ
              duration(s->silence_ends - now, silence), duration(s->total_ends - now, total));
 }
 
+static const char *not_at_work(bool known)
+{
+    if (known)
+        return "no long command runs";
+    return process_named("pcscd") > 0 ? "not known, the driver says nothing of it: see ifd-nitrokey doctor"
+                                      : "not known, no pcscd is seen to run";
+}
+
+/* A driver that tells that it has the key would also tell of a long command. */
 static void print_idle(const struct settings *settings, const struct key *key)
 {
+    const bool known = status_reader_number(settings->directory, key->bus, key->address) >= 0;
     if (settings->json)
-        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":false}\n", key->model->name,
-               key->bus, key->address);
+        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":%s}\n", key->model->name,
+               key->bus, key->address, known ? "false" : "null");
     else
-        printf("%s%s (%03u/%03u): no long command runs%s\n", terminal_colour(DIM), key->model->name, key->bus,
-               key->address, terminal_colour(PLAIN));
+        printf("%s%s (%03u/%03u): %s%s\n", terminal_colour(known ? DIM : YELLOW), key->model->name, key->bus, key->address,
+               not_at_work(known), terminal_colour(PLAIN));
 }
 
 static void print_json(const struct status *s, int64_t now, bool runs)

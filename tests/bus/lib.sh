@@ -5,20 +5,22 @@
 #     . "$(dirname "$0")/lib.sh"        (or ../bus/lib.sh)
 #     on_bus "$@"
 #
-# BUILD is the build directory, ../../build if unset. TEST_ROOT is another Debian, whose programs are to be used, see
-# enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
+# BUILD is the build directory, ../../build-tests if unset. TEST_ROOT is another Debian, whose programs are to be used,
+# see enter. Everything a scenario leaves is in $work: pcscd.log, gpg.log, shim.log, NAME/log and NAME/apdus of each key. It
 # goes with the scenario, but a failed one is kept in $BUILD/failed/SCRIPT or $BUILD/failed/SCRIPT-ARGUMENTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-: "${BUILD:=$(cd "$here/../.." && pwd)/build}"
+: "${BUILD:=$(cd "$here/../.." && pwd)/build-tests}"
+[[ $BUILD == /* ]] || BUILD=$PWD/$BUILD
 export BUILD
+. "$here/hide.sh"
 export LC_ALL=C.UTF-8
 work=/run/work
 
 # built NAME: the path of a program or bundle in the build directory.
 built() {
     local found
-    found=$(find "$BUILD" \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian \
+    found=$(find "$BUILD" -mindepth 1 \( -name '*.p' -o -name 'meson-*' -o -name failed -o -name vm -o -name debian \
         -o -name completions \) -prune -o -name "$1" -print -quit)
     [ -n "$found" ] || {
         echo "$1 is not in $BUILD" >&2
@@ -29,17 +31,22 @@ built() {
 
 # on_bus [ARGUMENT...]: runs the script once more on a bus of its own, with our bundle beside libccid.
 on_bus() {
-    local bundle
     scenario=${*:+-$*}
-    if [ -z "${TEST_BUS:-}" ]; then
-        bundle=$(built ifd-nitrokey.bundle) || exit 1
-        exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} --bundle "$bundle" "$0" "$@"
-    fi
-    virtual_nitrokey=$(built virtual-nitrokey) && usbfs_shim=$(built usbfs_shim.so) && apdu=$(built apdu) &&
+    [ "${TEST_BUS:-}" = "$(readlink /proc/self/ns/mnt)" ] ||
+        exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} "$0" "$@"
+    usbfs_shim=/run/usbfs_shim.so # where everybody gets, and as LD_PRELOAD takes it: without a space
+    virtual_nitrokey=$(built virtual-nitrokey) && cp "$(built usbfs_shim.so)" "$usbfs_shim" && apdu=$(built apdu) &&
         pcsc_list=$(built pcsc_list) && judge=$(built judge) && mkdir -p "$work" || exit 1
-    drivers=$(pkg-config --variable=usbdropdir libpcsclite)
+    drivers=$(pkg-config --variable=usbdropdir libpcsclite) && lay_out_bundle || exit 1
     pcscd_options=(--foreground --debug --apdu)
     [ -e /run/dbus ] || pcscd_options+=($(without_polkit))
+}
+
+# Our bundle, as "meson install" lays it out.
+lay_out_bundle() {
+    local contents=$drivers/ifd-nitrokey.bundle/Contents
+    mkdir -p "$contents/Linux" && cp "$(built Info.plist)" "$contents" &&
+        cp "$(built libifd-nitrokey.so)" "$contents/Linux"
 }
 
 # What tells pcscd not to ask polkit, which is not there, if it would.
@@ -82,9 +89,14 @@ is_at_least() {
 
 passed=0 failed=0 skipped=0
 
-# check NAME COMMAND...: prints "ok NAME" if COMMAND succeeds, "not ok NAME: why" if not. The last line that COMMAND
-# prints is why. COMMAND may be a function, and runs in this shell.
+# check NAME COMMAND...: prints "ok NAME" if COMMAND succeeds, "not ok NAME: why" if not, which ends the scenario: what
+# follows rests on it. The last line that COMMAND prints is why. COMMAND may be a function, and runs in this shell.
 check() {
+    expect "$@" || { echo "# what follows is not run" && finish; }
+}
+
+# expect NAME COMMAND...: as check, but the scenario goes on: nothing rests on it.
+expect() {
     local name=$1 status=0 why
     shift
     "$@" >"$work/check" 2>&1 || status=$?
@@ -113,12 +125,17 @@ equal() {
     }
 }
 
+# show_logs: the ends of the logs; last what the check that failed has printed.
+show_logs() {
+    tail -n 20 "$work"/*.log "$work"/*/log "$work/check" >&2 2>/dev/null
+}
+
 # keep_work: copies what a failed scenario has left, and shows the ends of the logs.
 keep_work() {
     local kept
     kept=$BUILD/failed/$(basename "$0" .test.sh)$scenario
     rm -rf "$kept" && mkdir -p "$BUILD/failed" && cp -r "$work" "$kept" 2>/dev/null
-    tail -n 20 "$work"/*.log "$work"/*/log >&2 2>/dev/null
+    show_logs
     echo "all of it is in $kept" >&2
 }
 
@@ -134,18 +151,23 @@ check_keys() {
     for name in "${!key_pids[@]}"; do
         [ -s "$work/pcscd.log" ] && [ -s "$work/$name/apdus" ] || continue
         [ -n "${others_send[$name]:-}" ] ||
-            check "$name: each command of a client was executed at most once, in order, and no other" executed_once "$name"
-        ended "${key_pids[$name]}" || check "$name: nothing but wrong PINs has cost a try" tries_are_left "$name"
+            expect "$name: each command of a client was executed at most once, in order, and no other" executed_once "$name"
+        ended "${key_pids[$name]}" || expect "$name: nothing but wrong PINs has cost a try" tries_are_left "$name"
     done
 }
 
-# summary: the last line of a scenario, and its end.
-summary() {
-    check_keys
+# finish: the last line of a scenario, and its end.
+finish() {
     [ "$failed" = 0 ] || keep_work
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" = 0 ]
     exit
+}
+
+# summary: what must hold after each scenario, and its end.
+summary() {
+    check_keys
+    finish
 }
 
 # each_model MODEL...: runs the script once more for each, all at once, since most of their time is waiting, and each on a

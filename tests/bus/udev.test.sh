@@ -45,7 +45,10 @@ keeps_over_suspend() {
 
 check "only our rules are there" only_our_rules
 if udevadm verify --help >/dev/null 2>&1; then
-    check "udevadm verify finds nothing" udevadm verify "$rules/70-ifd-nitrokey.rules"
+    expect "udevadm verify finds nothing" udevadm verify "$rules/70-ifd-nitrokey.rules"
+    check "rules for a group that there is not" our_rules_for_group no-such-group
+    expect "udevadm verify finds nothing in them either" udevadm verify "$rules/70-ifd-nitrokey.rules"
+    check "the rules as they were built" cp "$(built 70-ifd-nitrokey.rules)" "$rules"
 else
     skip "udevadm verify finds nothing" "this udevadm has no such command, it came with version 254"
 fi
@@ -53,12 +56,12 @@ for model in $("$virtual_nitrokey" --list); do
     check "$model is plugged in" start_key "$model"
     for action in add change; do
         check "$model: udevadm test --action=$action" event "$action"
-        check "$model: it is for the person at the seat" says '^ *TAGS=.*:uaccess:'
-        check "$model: it is told to be a card reader" says '^ *ID_SMARTCARD_READER=1'
-        check "$model: it is enumerated anew after a suspend, but for one with a disk" keeps_over_suspend
+        expect "$model: it is for the person at the seat" says '^ *TAGS=.*:uaccess:'
+        expect "$model: it is told to be a card reader" says '^ *ID_SMARTCARD_READER=1'
+        expect "$model: it is enumerated anew after a suspend, but for one with a disk" keeps_over_suspend
     done
     event remove
-    check "$model: nothing is done when it goes" is_silent
+    expect "$model: nothing is done when it goes" is_silent
     check "$model is taken out" stop_key "$model"
     unset "key_ports[$model]"
 done
@@ -66,14 +69,14 @@ model=nitrokey-pro-2
 check "a key is plugged in" start_key key
 check "rules for a group" our_rules_for_group daemon
 event add
-check "give it to the group" says "GROUP $(getent group daemon | cut -d : -f 3)"
+expect "give it to the group" says "GROUP daemon($(getent group daemon | cut -d : -f 3))"
 has_become() {
     echo "$2" >"/sys/devices/usb1/1-1/$1" && event add && is_silent
 }
 
-check "one whose firmware is being updated, with the same identifier, is left alone" has_become bDeviceClass ff
+expect "one whose firmware is being updated, with the same identifier, is left alone" has_become bDeviceClass ff
 echo 00 >/sys/devices/usb1/1-1/bDeviceClass
 for id in 42b4 42dd 42e8 42f4 4287 42b1; do # bootloaders, and keys for FIDO only
-    check "20a0:$id is left alone" has_become idProduct "$id"
+    expect "20a0:$id is left alone" has_become idProduct "$id"
 done
 summary

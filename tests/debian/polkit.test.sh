@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # polkit.test.sh - pcscd asks polkit, which turns away who does not sit at the computer: ifd-nitrokey doctor finds it, and
 # its line, typed by that person with sudo, lets them in.
+[ -n "${TEST_ROOT:-}" ] || {
+    echo "$(basename "$0"): refused, since it would make a person on this computer. It is for tests/debian/run" >&2
+    exit 2
+}
 . "$(dirname "$0")/../bus/lib.sh"
 on_bus "$@"
 . "$(dirname "$0")/../pcscd/story.sh"
@@ -10,7 +14,7 @@ rule=/etc/polkit-1/rules.d/50-pcscd-person.rules
 
 # What "meson install" has made, and a person who may use sudo. Nobody sits at this computer.
 prepare_machine() {
-    private_machine && tar -C "$BUILD/stage" -c . | tar -C / -x --keep-directory-symlink &&
+    private_machine && tar -C "$BUILD/debian/installed" -c . | tar -C / -x --keep-directory-symlink &&
         useradd --create-home --shell /bin/bash person &&
         echo 'person ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/person && cp "$apdu" "$work/apdu" || return
     stand_in doctor <<<'exec setpriv --reuid person --regid person --init-groups --reset-env ifd-nitrokey "$@"'

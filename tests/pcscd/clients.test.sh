@@ -99,18 +99,18 @@ sent_at_once[key]=yes
 check "a key is there" start_key key --generate 20,silent=20 --sign 0.1
 check "pcscd starts" start_pcscd
 check "it has a card" wait_until 10 cards_present 1
-check "pcsc_scan tells the reader and the ATR" scan_tells_reader_and_card
-check "scriptor asks the card for its name" scriptor_asks_for_the_name
-check "opensc-tool and pkcs15-tool know the card" knows_the_card
-check "a program in C: a transaction is not disturbed, and who waits is served after it" "$pcsc_client" transactions
-check "sharing modes keep others out, and let them in again" "$pcsc_client" sharing
-check "a reset is told to every other program" "$pcsc_client" reconnects
-check "who waits for the card to go can be called back" "$pcsc_client" cancel
-check "attributes are those of this key" "$pcsc_client" attributes
-check "100 threads are served, each with its own answers" "$pcsc_client" threads
-check "a program in Python: TLV properties are those of this key" "$pyscard_client" properties
-check "short and extended APDUs" "$pyscard_client" apdus
-check "transactions of ten at once" "$pyscard_client" transactions
+expect "pcsc_scan tells the reader and the ATR" scan_tells_reader_and_card
+expect "scriptor asks the card for its name" scriptor_asks_for_the_name
+expect "opensc-tool and pkcs15-tool know the card" knows_the_card
+expect "a program in C: a transaction is not disturbed, and who waits is served after it" "$pcsc_client" transactions
+expect "sharing modes keep others out, and let them in again" "$pcsc_client" sharing
+expect "a reset is told to every other program" "$pcsc_client" reconnects
+expect "who waits for the card to go can be called back" "$pcsc_client" cancel
+expect "attributes are those of this key" "$pcsc_client" attributes
+expect "100 threads are served, each with its own answers" "$pcsc_client" threads
+expect "a program in Python: TLV properties are those of this key" "$pyscard_client" properties
+expect "short and extended APDUs" "$pyscard_client" apdus
+expect "transactions of ten at once" "$pyscard_client" transactions
 check "it sees the key go and come" monitor_sees_it_go_and_come
 check "openpgp-tool generates a key, 20 s without any sign of life" begins_to_generate
 check "meanwhile others see the reader at once" others_see_the_reader

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-PROGRAMS = ("apt", "build", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja",
+PROGRAMS = ("apt", "gpg", "gpgconf", "ifd-nitrokey", "journalctl", "man", "meson", "modprobe", "ninja",
             "opensc-tool", "pkg-config", "readers", "sudo", "systemctl", "tests", "udevadm", "usbip")
 
 
@@ -15,7 +15,7 @@ def is_command(text):
     """A program's name alone is only its name, but a program in a directory of ours is a command, and no other file is."""
     program, *arguments = text.split()[:2] or [""]
     directory = program.split("/")[0]
-    if program.startswith("build/tests/"):
+    if program.startswith("build-tests/tests/"):
         return True
     if "/" in program:
         path = TOP / program

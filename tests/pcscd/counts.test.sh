@@ -19,22 +19,22 @@ opens_with() {
 others_send[key]=yes # driver_bench, which is no client of pcscd
 take_driver ifd-nitrokey.bundle
 fresh nitrokey-3
-check "at APDU level an APDU is one transfer each way" costs 2
-check "nothing is allocated for it" equal "$(value_of allocations <"$work/alone")" 0.000
-check "libusb allocates twice, once a transfer" equal "$(value_of allocations_in_libusb <"$work/alone")" 2.000
-check "opening and powering on takes a status, a power on and a probe, each both ways" opens_with 6
-check "no transfer is left" equal "$(pending key)" 0
+expect "at APDU level an APDU is one transfer each way" costs 2
+expect "nothing is allocated for it" equal "$(value_of allocations <"$work/alone")" 0.000
+expect "libusb allocates twice, once a transfer" equal "$(value_of allocations_in_libusb <"$work/alone")" 2.000
+expect "opening and powering on takes a status, a power on and a probe, each both ways" opens_with 6
+expect "no transfer is left" equal "$(pending key)" 0
 start_pcscd && wait_until 20 cards_present 1 && wait_until 20 logged POWER_STATE_UNPOWERED
 before=$(transfers key)
 sleep 2 # a driver that polls does so several times
-check "an idle key causes no transfer" equal $(($(transfers key) - before)) 0
-check "and none is pending" equal "$(pending key)" 0
+expect "an idle key causes no transfer" equal $(($(transfers key) - before)) 0
+expect "and none is pending" equal "$(pending key)" 0
 check "pcscd ends" stop_pcscd
 stop_key key
 
 fresh nitrokey-pro-2 "${big_card[@]}"
 put_big_object >/dev/null
-check "at TPDU level 2048 bytes are read in 9 blocks" equal "$(read_big_object)" 9
-check "nothing is allocated for them" equal "$(value_of allocations <"$work/alone")" 0.000
+expect "at TPDU level 2048 bytes are read in 9 blocks" equal "$(read_big_object)" 9
+expect "nothing is allocated for them" equal "$(value_of allocations <"$work/alone")" 0.000
 stop_key key
 summary

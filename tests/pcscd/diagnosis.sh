@@ -20,7 +20,7 @@ private_machine() {
     local directory all=()
     mkdir /run/etc && { cp -a /etc/. /run/etc 2>/dev/null || true; } && mount --bind /run/etc /etc || return
     for directory in /usr/local "$rules" /var/log; do
-        mkdir -p "$directory" && mount -t tmpfs -o mode=755 tmpfs "$directory" || return
+        mkdir -p "$directory" && hide "$directory" || return
     done
     rm -rf /etc/udev/rules.d && mkdir -p /etc/udev/rules.d /etc/sudoers.d && cat >/etc/default/pcscd <<END &&
 export SYSTEMD_DEVICE_VERIFY_SYSFS=0 LD_PRELOAD=$usbfs_shim USBFS_SHIM_LOG=$work/shim.log

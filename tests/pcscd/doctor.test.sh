@@ -169,6 +169,12 @@ by_sudo() {
     tells unseen gnupg 'settings for each person: those of [a-z]* are seen without sudo' && equal "$line" "ifd-nitrokey doctor"
 }
 
+# As in a container that has pcscd's socket.
+pcscd_is_hidden() {
+    unshare --pid --fork --mount-proc "$tool" doctor --json >"$work/found"
+    tells unseen rundir 'whether pcscd may write to /run/pcscd cannot be seen here'
+}
+
 program_holds_it() {
     pcscd_stops && hold_key python3 && service pcscd start
 }
@@ -239,28 +245,29 @@ new_gpg_home
 others_send[key]=scdaemon
 check "without pcscd and without a key doctor says so" finds key 'no Nitrokey .* is plugged in'
 check "pcscd starts by the line" finds pcscd 'does not run' && check "that is shown" type_line
-check "in a virtual machine of QEMU it has a line for the host" in_virtual_machine QEMU q35 'virsh attach-device'
-check "in one of VirtualBox it names the menu" in_virtual_machine "innotek GmbH" VirtualBox 'Devices, USB'
-check "in one of Hyper-V it says how else" in_virtual_machine "Microsoft Corporation" "Virtual Machine" 'by USB/IP'
-check "in one of VMware it names the menu" in_virtual_machine "VMware, Inc." "VMware20,1" 'Removable Devices'
-check "in one of Xen it names xl" in_virtual_machine Xen "HVM domU" 'usbdev-attach of xl'
-check "in a cloud it knows that no key is there" in_virtual_machine "Amazon EC2" t3.micro 'in a cloud'
-check "and in another" in_virtual_machine Google "Google Compute Engine" 'in a cloud'
-check "a computer of the same maker's is none" not in_virtual_machine "Microsoft Corporation" "Surface Pro" Hyper-V
-check "in another virtual machine it says that it is one" in_machine_whose /proc/cpuinfo "flags : fpu hypervisor lahf_lm" \
+expect "in a virtual machine of QEMU it has a line for the host" in_virtual_machine QEMU q35 'virsh attach-device'
+expect "in one of VirtualBox it names the menu" in_virtual_machine "innotek GmbH" VirtualBox 'Devices, USB'
+expect "in one of Hyper-V it says how else" in_virtual_machine "Microsoft Corporation" "Virtual Machine" 'by USB/IP'
+expect "in one of VMware it names the menu" in_virtual_machine "VMware, Inc." "VMware20,1" 'Removable Devices'
+expect "in one of Xen it names xl" in_virtual_machine Xen "HVM domU" 'usbdev-attach of xl'
+expect "in a cloud it knows that no key is there" in_virtual_machine "Amazon EC2" t3.micro 'in a cloud'
+expect "and in another" in_virtual_machine Google "Google Compute Engine" 'in a cloud'
+expect "a computer of the same maker's is none" not in_virtual_machine "Microsoft Corporation" "Surface Pro" Hyper-V
+expect "in another virtual machine it says that it is one" in_machine_whose /proc/cpuinfo "flags : fpu hypervisor lahf_lm" \
     'this is a virtual machine: the computer'
-check "in WSL it says how from Windows" in_machine_whose /proc/sys/kernel/osrelease 5.15.153.1-microsoft-standard-WSL2 \
+expect "in WSL it says how from Windows" in_machine_whose /proc/sys/kernel/osrelease 5.15.153.1-microsoft-standard-WSL2 \
     'usbipd attach --wsl'
 check "a key is plugged in, as it says" start_key key
 check "then nothing is wrong" works_again
-check "the kernel of the bus does not tell about suspend, and doctor says so" leaves_open suspend 'the kernel does not tell'
+expect "the kernel of the bus does not tell about suspend, and doctor says so" leaves_open suspend 'the kernel does not tell'
 cp "$tool" "$work/bin/doctor"
 if nobody "$work/bin/doctor" --version >/dev/null 2>&1; then
-    check "without root it says what it cannot see" says_what_it_cannot_see
+    expect "without root it says what it cannot see" says_what_it_cannot_see
 else
     skip "without root it says what it cannot see" "there is nobody else in this namespace"
 fi
-check "by sudo it says what it cannot see" by_sudo
+expect "by sudo it says what it cannot see" by_sudo
+expect "and where pcscd's process is hidden" pcscd_is_hidden
 while read -r provoke check says; do
     check "provoked: ${provoke//_/ }" "$provoke"
     check "doctor finds it" finds "$check" "$says"

@@ -133,35 +133,35 @@ serial_is_not_told() {
     equal "$(grep -h '^serial' "$work"/*.toml | grep -c 24242424)" 0
 }
 
-check "nothing is plugged in, and list says so" lists_only "no Nitrokey is plugged in"
-check "as JSON too" lists_only "[]" --json
+expect "nothing is plugged in, and list says so" lists_only "no Nitrokey is plugged in"
+expect "as JSON too" lists_only "[]" --json
 check "a key is there" start_key key
-check "without pcscd list says so" lists 'reader    none: '
-check "and that nobody has it" lists 'open in   nothing$'
-check "without pcscd describe asks the card itself" env LD_PRELOAD="$usbfs_shim" "$tool" describe
+expect "without pcscd list says so" lists 'reader    none: '
+expect "and that nobody has it" lists 'open in   nothing$'
+expect "without pcscd describe asks the card itself" env LD_PRELOAD="$usbfs_shim" "$tool" describe
 check "pcscd starts" start_pcscd
 check "the key has a card" wait_until 10 cards_present 1
-check "list tells its name" lists '^Nitrokey Pro (20a0:4108)$'
-check "its serial number" lists 'serial    0000000000000000'
-check "where it is" lists 'usb       1-1, /dev/bus/usb/001/002'
-check "who has it, by which driver" lists 'open in   pcscd ([0-9]*, driver ifd-nitrokey)$'
-check "its reader" lists 'reader    Nitrokey Nitrokey Pro (0000000000000000.*) 00 00$'
+expect "list tells its name" lists '^Nitrokey Pro (20a0:4108)$'
+expect "its serial number" lists 'serial    0000000000000000'
+expect "where it is" lists 'usb       1-1, /dev/bus/usb/001/002'
+expect "who has it, by which driver" lists 'open in   pcscd ([0-9]*, driver ifd-nitrokey)$'
+expect "its reader" lists 'reader    Nitrokey Nitrokey Pro (0000000000000000.*) 00 00$'
 model=nitrokey-3
 check "two keys without a serial number" start_key three
 check "are plugged in" start_key four
 check "all have cards" wait_until 10 cards_present 3
-check "the version of their firmware is told" lists 'firmware  1.8'
-check "each key is there once" json 'assert [k["port"] for k in keys] == ["1-1", "1-2", "1-3"], keys'
-check "with its holder" json 'assert all([h["name"] for h in k["holders"]] == ["pcscd"] and k["card"] for k in keys), keys'
-check "no two have one reader" json 'assert len({k["reader"] for k in keys}) == 3, keys'
+expect "the version of their firmware is told" lists 'firmware  1.8'
+expect "each key is there once" json 'assert [k["port"] for k in keys] == ["1-1", "1-2", "1-3"], keys'
+expect "with its holder" json 'assert all([h["name"] for h in k["holders"]] == ["pcscd"] and k["card"] for k in keys), keys'
+expect "no two have one reader" json 'assert len({k["reader"] for k in keys}) == 3, keys'
 check "whoever has them exclusively, each key's reader is its own" readers_are_theirs 1-2 1-3
 check "they change places" change_places
 check "all have cards" wait_until 10 cards_present 3
 check "each key's reader is its own again" readers_are_theirs 1-3 1-2
-check "with several keys describe asks which one" not "$tool" describe
-check "and describes that one" "$tool" describe 1-3
+expect "with several keys describe asks which one" not "$tool" describe
+expect "and describes that one" "$tool" describe 1-3
 # By 00C0000000 the driver asks whether the key listens.
-check "no APDU but for that was sent" equal "$(cat "$work"/*/apdus | grep -vcE "reset|00C0000000|$select")" 0
+expect "no APDU but for that was sent" equal "$(cat "$work"/*/apdus | grep -vcE "reset|00C0000000|$select")" 0
 check "they are taken out" take_out key three four
 kinds=$("$virtual_nitrokey" --list) described=0
 for n in {0..9}; do
@@ -169,11 +169,11 @@ for n in {0..9}; do
     [ ${#some[@]} -gt 0 ] || break
     check "${#some[@]} models are plugged in" plug_in "${some[@]}"
     for kind in "${some[@]}"; do
-        check "$kind is described as its file in readers/ says" describes "$kind" && described=$((described + 1))
+        expect "$kind is described as its file in readers/ says" describes "$kind" && described=$((described + 1))
     done
     check "they are taken out" take_out "${some[@]}"
 done
-check "those are all models" equal "$described" "$(wc -w <<<"$kinds")"
-check "a serial number is not given away" serial_is_not_told
+expect "those are all models" equal "$described" "$(wc -w <<<"$kinds")"
+expect "a serial number is not given away" serial_is_not_told
 check "pcscd ends" stop_pcscd
 summary

@@ -48,6 +48,6 @@ check "and the one after it" fails_cleanly
 check "the key gets free by itself" wait_until 60 is_free
 check "then gpg --card-status works" wait_until 10 card_status
 check "and the next signature verifies" signs
-check "each command was executed once, in order" once_and_in_order key 3
+expect "each command was executed once, in order" once_and_in_order key 3
 check "pcscd ends" stop_pcscd
 summary

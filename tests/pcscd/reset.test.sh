@@ -49,7 +49,7 @@ for program in 1 2 3; do
 done
 check "the driver says why" logged 'the card has to be reset to be usable again; programs must verify the PIN anew'
 check "a new connection works" serves
-check "each command was executed once, in order" once_and_in_order key 3
+expect "each command was executed once, in order" once_and_in_order key 3
 for fd in "${steps[@]}"; do exec {fd}>&-; done
 check "pcscd ends" stop_pcscd
 summary

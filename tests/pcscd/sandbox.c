@@ -42,7 +42,8 @@ static void set_writable(const char *path, bool writable, unsigned flags)
 /* The directories keep what is mounted in them. */
 static void protect_files(char **writable, int count)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
         die("private /tmp");
     for (int i = 0; i < count; i++)
         if (mount(writable[i], writable[i], NULL, MS_BIND | MS_REC, NULL) != 0)

@@ -112,10 +112,10 @@ if [[ $(described application) == smartcard-hsm-* ]]; then
     check "keeps data" hsm_keeps_data 1000
     check "its PIN is changed" changes_pin_of_hsm
     cp "$file" "$session"
-    check "tshark sees CCID messages" dissected "$session"
-    check "none of them malformed" nothing_malformed "$session"
-    check "no secret is in it" no_secret "$session"
-    check "ifd-nitrokey trace tells what happened" tells "$session" "INITIALIZE DEVICE" "s after INITIALIZE DEVICE" \
+    expect "tshark sees CCID messages" dissected "$session"
+    expect "none of them malformed" nothing_malformed "$session"
+    expect "no secret is in it" no_secret "$session"
+    expect "ifd-nitrokey trace tells what happened" tells "$session" "INITIALIZE DEVICE" "s after INITIALIZE DEVICE" \
         "VERIFY user PIN (81)" "GENERATE KEY PAIR" "success (9000)" "SIGN with key" "DECIPHER with key" "CHANGE user PIN"
     check "pcscd ends" stop_pcscd
     summary
@@ -132,33 +132,33 @@ check "changes the user PIN" changes_user_pin
 check "changes the admin PIN" changes_admin_pin
 check "openpgp-tool verifies the admin PIN" reads_with_opensc
 cp "$file" "$session" # pcscd goes on with it
-check "the trace is private" is_private "$file"
-check "tshark sees CCID messages" dissected "$session"
-check "none of them malformed" nothing_malformed "$session"
-check "as many as ifd-nitrokey" same_messages "$session"
-check "no secret is in it" no_secret "$session"
-check "ifd-nitrokey trace tells what happened" tells "$session" "exchange level: " "power on" "SELECT application OpenPGP" \
+expect "the trace is private" is_private "$file"
+expect "tshark sees CCID messages" dissected "$session"
+expect "none of them malformed" nothing_malformed "$session"
+expect "as many as ifd-nitrokey" same_messages "$session"
+expect "no secret is in it" no_secret "$session"
+expect "ifd-nitrokey trace tells what happened" tells "$session" "exchange level: " "power on" "SELECT application OpenPGP" \
     "success (9000)" "VERIFY admin PIN" "IMPORT KEY" "IMPORT KEY" "VERIFY user PIN (81)" "SIGN" "s after SIGN" \
     "VERIFY user PIN (82)" "DECIPHER" "PUT DATA 005B" "CHANGE user PIN" "CHANGE admin PIN" "VERIFY admin PIN" "success (9000)"
-check "as JSON, without the PINs' lengths" json_is_json "$session"
-check "and how long it took" summary_tells "$session"
+expect "as JSON, without the PINs' lengths" json_is_json "$session"
+expect "and how long it took" summary_tells "$session"
 
 "$apdu" "$select" 0020008308"$(printf 87654321 | od -An -tx1 | tr -d ' \n')" "$generate" >/dev/null 2>&1 &
 check "a generation begins" wait_until 20 generation_runs "$file"
 check "pcscd is killed" kill_pcscd
-check "the trace is whole" gzip -t "$file"
+expect "the trace is whole" gzip -t "$file"
 check "its end is the generation" generation_runs "$file"
 check "pcscd starts again, and may record names" start_pcscd IFD_NITROKEY_TRACE="$traces/key.pcap.gz" \
     IFD_NITROKEY_TRACE_NAMES=yes
 check "the key is there when it is free" wait_until 60 cards_present 1
 check "and serves" answers 9000 "$select" "$get_aid"
-check "in another file" test -s "$traces/key-001-002-2.pcap.gz"
-check "which has the serial number" names_the_serial_number "$traces/key-001-002-2.pcap.gz"
-check "the first one has not" not names_the_serial_number "$file"
+expect "in another file" test -s "$traces/key-001-002-2.pcap.gz"
+expect "which has the serial number" names_the_serial_number "$traces/key-001-002-2.pcap.gz"
+expect "the first one has not" not names_the_serial_number "$file"
 check "another key is plugged in" start_key other
 check "both have cards" wait_until 20 cards_present 2
-check "it has a file of its own" tells "$traces/key-001-003-1.pcap.gz" "at 001/003" "power on" "s after power on"
-check "in which the first key is not" not grep 001/002 "$work/story"
+expect "it has a file of its own" tells "$traces/key-001-003-1.pcap.gz" "at 001/003" "power on" "s after power on"
+expect "in which the first key is not" not grep 001/002 "$work/story"
 check "pcscd ends" stop_pcscd
-check "nobody has taken the first file" gzip -t "$file"
+expect "nobody has taken the first file" gzip -t "$file"
 summary

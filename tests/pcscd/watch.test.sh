@@ -110,25 +110,25 @@ TERM=xterm script -qfc "'$tool' watch" "$work/watched-terminal" >/dev/null 2>&1 
 before=$(cpu_ticks)
 generate_in_background one --reader "Nitrokey Nitrokey Pro"
 check "a generation is shown" wait_until 10 shows watched 'Nitrokey Nitrokey Pro (001/...) generates a key pair: 0:0.'
-check "with what is usual" shows watched 'usually 0:20 to 5:00'
-check "and when the driver gives up" shows watched 'given up after 19:5. more of silence, 1:59:5. at most'
+expect "with what is usual" shows watched 'usually 0:20 to 5:00'
+expect "and when the driver gives up" shows watched 'given up after 19:5. more of silence, 1:59:5. at most'
 check "its signs of life are counted" wait_until 15 once_shows 'sign of life 0:0[0-4] ago ([3-9])'
-check "as JSON too" json_is_json
+expect "as JSON too" json_is_json
 if setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$tool"; then
-    check "it needs no root" anybody_may_watch
+    expect "it needs no root" anybody_may_watch
 else
     skip "it needs no root" "nobody else may run what is in $BUILD, or there is nobody else in this namespace"
 fi
 check "on a terminal it is a line that moves" wait_until 5 shows watched-terminal $'\033\\[2A'
-check "green, since it takes as long as usual" shows watched-terminal $'\033\\[32m.*generates a key pair'
-check "with the key that does nothing" shows watched-terminal 'Nitrokey Nitrokey 3 (001/...): no long command runs'
-check "no colours where they are not wanted" has_no_colour plain NO_COLOR=1
-check "nothing moves on a dumb terminal" is_dumb
-check "it is yellow when it takes longer, red before the driver gives up" has_colours
+expect "green, since it takes as long as usual" shows watched-terminal $'\033\\[32m.*generates a key pair'
+expect "with the key that does nothing" shows watched-terminal 'Nitrokey Nitrokey 3 (001/...): no long command runs'
+expect "no colours where they are not wanted" has_no_colour plain NO_COLOR=1
+expect "nothing moves on a dumb terminal" is_dumb
+expect "it is yellow when it takes longer, red before the driver gives up" has_colours
 check "other clients are served meanwhile" served_while_busy key
 check "the generation succeeds" generation_succeeds one
 check "its end is shown" wait_until 5 shows watched 'Nitrokey Pro (001/...): ended after 0:2'
-check "pcscd has used less than a second of CPU time" pcscd_works_little
+expect "pcscd has used less than a second of CPU time" pcscd_works_little
 check "nothing is shown any more" nothing_runs
 
 generate_in_background two --reader "Nitrokey Nitrokey Pro"
@@ -145,9 +145,9 @@ check "it has never stopped" kill -0 "$watcher"
 "$apdu" --reader "Nitrokey Nitrokey 3" "$select" "$verify_admin" "$generate" >"$work/nk3.generation" &
 check "both are shown" wait_until 10 once_shows 'Nitrokey Nitrokey 3 '
 check "the first as before" once_shows 'Nitrokey Nitrokey Pro '
-check "no secret is shown" no_secret
+expect "no secret is shown" no_secret
 check "the generation succeeds" generation_succeeds three
-check "each command was executed once, in order" once_and_in_order key 3
+expect "each command was executed once, in order" once_and_in_order key 3
 kill "$watcher"
 check "pcscd ends" stop_pcscd
 summary

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A new model is one new file in readers/, and a mistake in it is one that configuring tells, by file and key. The rules
-are for a group where it exists, or where it is asked for."""
-import grp
+are for the group pcscd, or for another one."""
 import shutil
 import subprocess
 import sys
@@ -51,10 +50,6 @@ class Tree:
         return [name for name in MADE if product_id in (self.build / name).read_text(encoding="utf-8").lower()]
 
 
-def exists(group):
-    return any(group == entry.gr_name for entry in grp.getgrall())
-
-
 def story(tree):
     """What must hold, and whether it does."""
     tree.add("Another", "0x4aaa")
@@ -75,9 +70,9 @@ def story(tree):
     made = tree.make()
     yield "a mistake ends the build", "wrong.toml: device.release: must be a number" in made.stdout, made.stdout
     (tree.top / "readers/wrong.toml").unlink()
-    yield "the rules are for the group pcscd if there is one", ('GROUP="pcscd"' in tree.rules()) == exists("pcscd"), ""
+    yield "the rules are for the group pcscd", 'getent group pcscd"' in tree.rules(), ""
     made = tree.ask_for_group("no-such-group")
-    yield "for another group if that is asked for", 'GROUP="no-such-group"' in tree.rules(), made.stdout
+    yield "for another group if that is asked for", 'getent group no-such-group"' in tree.rules(), made.stdout
     made = tree.ask_for_group("")
     yield "and for none if that is", "GROUP" not in tree.rules(), made.stdout
     tree.add("Wrong", "0x4ccc", "release = 0x0108", "release = 1.8")
@@ -89,7 +84,7 @@ def story(tree):
 
 def main():
     all_good, number = True, 0
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:  # /tmp may be mounted noexec
         for number, (text, good, why) in enumerate(story(Tree(Path(directory))), 1):
             print(f"{'ok' if good else 'not ok'} {number} - {text}")
             if not good:

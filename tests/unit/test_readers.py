@@ -284,9 +284,10 @@ class Rules(Directory):
         self.assertIn('ACTION=="remove", GOTO=', rules)
         self.assertNotIn('ACTION!="add"', rules)
 
-    def test_the_group_stands_in_a_line_of_its_own(self):
+    def test_the_group_is_given_where_there_is_one(self):
         rules = self.generated("rules", "--group=pcscd", TOP / "udev/70-ifd-nitrokey.rules.in")
-        self.assertRegex(rules, r'(?m)^ATTR\{idVendor\}=="20a0", ATTR\{idProduct\}=="4108", GROUP="pcscd"$')
+        self.assertRegex(rules, r'(?m)^ATTR\{idVendor\}=="20a0", ATTR\{idProduct\}=="4108", .*GROUP\}="pcscd"')
+        self.assertRegex(rules, r'(?m)^ENV\{.*GROUP\}=="pcscd", PROGRAM=="/usr/bin/getent group pcscd", GROUP="\$env')
 
     def test_a_group_that_is_no_name_is_refused(self):
         result = run("rules", '--group=x", RUN+="/bin/sh', self.directory / "out",

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # busy.test.sh - GnuPG's own driver holds the key: the reader is there without a card, and gets it when that has let go.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 
 scdaemon_takes_it() {
     export GNUPGHOME=$work/gnupg

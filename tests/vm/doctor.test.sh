@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # doctor.test.sh - what ifd-nitrokey doctor finds of udev and systemd is provoked, and its line typed; then the key works.
 # It needs systemd, for the units of pcscd.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 . "$here/../pcscd/diagnosis.sh"
 
 prepare_machine() {
     pcscd_units "StandardOutput=append:$work/pcscd.log" "StandardError=append:$work/pcscd.log" &&
         archive "$BUILD/vm/archive" || return
     export GNUPGHOME=$work/gnupg && mkdir -m 700 "$GNUPGHOME" && echo disable-ccid >"$GNUPGHOME/scdaemon.conf"
-    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" && cd "$work/source" && cp "$tool" "$work/bin/doctor"
+    mkdir "$work/source" && ln -s "$BUILD" "$work/source/build" &&
+        ln -s "$BUILD" "$work/source/build-tests" && cd "$work/source" && cp "$tool" "$work/bin/doctor"
 }
 
 # ---- what goes wrong ----
@@ -78,6 +79,10 @@ is_not_for_pcscd() {
         systemctl daemon-reload && systemctl stop pcscd && chown pcscd: /run/pcscd
 }
 
+run_directory_is_roots() {
+    chown root: /run/pcscd && systemctl restart pcscd
+}
+
 persists() {
     echo 1 >"$(device_of key)/power/persist"
 }
@@ -138,6 +143,7 @@ pcscd_is_not_installed pcscd is not installed
 scdaemon_is_not_installed gnupg without scdaemon
 kernel_holds_it holder the kernel's driver usbserial_generic has
 is_not_for_pcscd node runs as pcscd, who may not open
+run_directory_is_roots rundir runs as pcscd, who may not write to /run/pcscd
 END
 check "the key is the person's at the seat" tagged
 check "provoked: a program holds it that only root can see" hidden_program_holds_it
@@ -156,8 +162,8 @@ does "sudo systemctl stop pcscd.socket pcscd.service"
 does "sudo systemctl start pcscd.socket"
 check "journalctl -u pcscd" wait_until 30 journal_says journalctl -u pcscd
 check "the key is taken out" stop_key key
-check "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
-    served_by_tcp "build/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240"
+check "build-tests/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240 &" \
+    served_by_tcp "build-tests/tests/virtual-nitrokey --model nitrokey-3 --listen tcp:127.0.0.1:3240"
 ip link set lo up
 does "usbip attach --remote 127.0.0.1 --busid 1-1"
 check "it has a card" wait_until 60 cards_present 1

@@ -5,6 +5,7 @@
 # A virtual key is plugged into the kernel's USB/IP host controller (vhci-hcd), udevd does what it does, pcscd is Debian's
 # and finds the bundle where meson has installed it.
 
+. "$(dirname "${BASH_SOURCE[0]}")/guard.sh" || exit
 . "$(dirname "${BASH_SOURCE[0]}")/../bus/lib.sh"
 . "$here/../pcscd/story.sh"
 vhci=/sys/devices/platform/vhci_hcd.0
@@ -55,20 +56,22 @@ tagged() {
 
 # keep_work: the guest does it.
 keep_work() {
-    tail -n 20 "$work"/*.log "$work"/*/log >&2 2>/dev/null
+    show_logs
 }
 
-# archive DIRECTORY: apt knows this archive only, since there is no network.
+# archive DIRECTORY: apt knows this archive only, since there is no network. It is copied to where apt's own user gets.
 archive() {
     rm -f /var/lib/man-db/auto-update # the index of all manual pages would take longer than all else
     rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* &&
-        echo "deb [trusted=yes] file:$1 ./" >/etc/apt/sources.list && apt-get -q update
+        install -d -m 755 /run/archive && install -m 644 -t /run/archive "$1"/* &&
+        echo "deb [trusted=yes] file:/run/archive ./" >/etc/apt/sources.list && apt-get -q update
 }
 
-# pcscd_units SETTING...: Debian's units, but started without all else that a computer starts; with these of the service.
+# pcscd_units SETTING...: Debian's units and those they need, but started without all else that a computer starts; with
+# these of the service.
 pcscd_units() {
     local unit
-    for unit in pcscd.socket pcscd.service; do
+    for unit in pcscd.socket pcscd.service polkit.service dbus.socket dbus.service; do
         mkdir -p "/run/systemd/system/$unit.d"
         printf '[Unit]\nDefaultDependencies=no\n' >"/run/systemd/system/$unit.d/alone.conf"
     done

@@ -3,7 +3,7 @@
 # package.test.sh - a package with README's maintainer scripts, on a machine where a key is plugged in already and pcscd
 # runs: when it is installed udev and pcscd know of it, when it is removed libccid serves again; a replug is never needed.
 # It needs systemd, for the units of pcscd.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 . "$here/../pcscd/diagnosis.sh"
 
 # Nothing of ours is there.

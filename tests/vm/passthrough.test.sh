@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # passthrough.test.sh - a key of the computer that this virtual machine runs on: doctor, in here and there, says how it
 # comes in and how it goes back; each line is typed where it says, and then the key works. It needs a host, see "host".
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 . "$here/../pcscd/diagnosis.sh"
 
 # on_host WORD...: a function or program of "host"; its output and status.
 on_host() {
     wanted=$((${wanted:-0} + 1))
-    printf '%s\n' "$@" >/mnt/wanted && mv /mnt/wanted "/mnt/wanted.$wanted"
-    wait_until 120 test -e "/mnt/status.$wanted" || return
-    cat "/mnt/answer.$wanted"
-    return "$(<"/mnt/status.$wanted")"
+    printf '%s\n' "$@" >/run/out/wanted && mv /run/out/wanted "/run/out/wanted.$wanted"
+    wait_until 120 test -e "/run/out/status.$wanted" || return
+    cat "/run/out/answer.$wanted"
+    return "$(<"/run/out/status.$wanted")"
 }
 
 # typed_on_host LINE: by a person, in a shell.
@@ -37,12 +37,12 @@ type_what_ends_pcscd() {
 
 # wrong_there CHECK PATTERN: doctor finds it on the host; its line is to be typed there.
 wrong_there() {
-    on_host finds "$@" && on_host eval 'echo "$line"' && line=$(<"/mnt/answer.$wanted")
+    on_host finds "$@" && on_host eval 'echo "$line"' && line=$(<"/run/out/answer.$wanted")
 }
 
 # In QEMU's monitor, which libvirt has as well.
 monitor() {
-    on_host virsh qemu-monitor-command guest --hmp "$1" && ! grep -q '[^[:space:]]' "/mnt/answer.$wanted"
+    on_host virsh qemu-monitor-command guest --hmp "$1" && ! grep -q '[^[:space:]]' "/run/out/answer.$wanted"
 }
 
 # As for another computer. The kernel does not share a key that has itself come by USB/IP, so it can only be tried here.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # permissions.test.sh - pcscd as a user of its own in the sandbox of newer ones: with our rules it serves, without it
 # says what to do. It needs systemd, which makes the sandbox.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 rules=/lib/udev/rules.d/70-ifd-nitrokey.rules
 
 with_group() {

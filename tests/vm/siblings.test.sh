@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # siblings.test.sh - the other interfaces of a key stay with the kernel: the disk is read all through a generation.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 
 bound_to() {
     local interface
@@ -58,9 +58,9 @@ check "and a Nitrokey 3" start_key three
 check "the disk is there" wait_until 30 disk
 check "pcscd starts" start_pcscd
 check "they have cards" wait_until 30 cards_present 2
-check "the disk is the kernel's" bound_to storage usb-storage
-check "the Storage's HID interface too" bound_to storage usbhid
-check "the Nitrokey 3's, for FIDO, too" bound_to three usbhid
+expect "the disk is the kernel's" bound_to storage usb-storage
+expect "the Storage's HID interface too" bound_to storage usbhid
+expect "the Nitrokey 3's, for FIDO, too" bound_to three usbhid
 "$apdu" --reader "Nitrokey Nitrokey Storage" "$select" "$verify_admin" "$generate" >"$work/generated" &
 client=$!
 check "the key is being generated" wait_until 30 computing
@@ -76,8 +76,8 @@ wait $!
 tell storage corrupt edc 0 >/dev/null
 check "the card is there again" wait_until 60 cards_present 2
 check "and serves" answers 9000 --reader "Nitrokey Nitrokey Storage" "$select" "$get_aid"
-check "the disk is still the kernel's" bound_to storage usb-storage
-check "and so are the HID interfaces" eval 'bound_to storage usbhid && bound_to three usbhid'
-check "nothing has disturbed the disk" undisturbed
+expect "the disk is still the kernel's" bound_to storage usb-storage
+expect "and so are the HID interfaces" eval 'bound_to storage usbhid && bound_to three usbhid'
+expect "nothing has disturbed the disk" undisturbed
 check "pcscd ends" stop_pcscd
 summary

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # suspend.test.sh - what suspend and resume do to a key: the reader comes back, and the next command is right. The host
 # controller of this machine cannot sleep while a key is plugged in, so its parts are played one by one.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 
 bus_reset() {
     python3 - "$(node_of key)" <<'END'

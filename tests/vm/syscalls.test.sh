@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # syscalls.test.sh - how many system calls an APDU takes, of this driver and of libccid, libusb's included.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 host=$(built driver_bench)
 
 # system_calls LIBRARY COUNT: of a driver without pcscd, from its start to its end. Asking for the time is none where the

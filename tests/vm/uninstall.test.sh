@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # uninstall.test.sh - "meson install" as README.md tells, used, then "ninja uninstall": nothing of ours is left, and
 # libccid serves the key.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit
 export PYTHONDONTWRITEBYTECODE=1 # or meson leaves something of its own
 
 # What the machine was given of ours before, whether by its layer or by its host.
