@@ -8,7 +8,7 @@
  *
  *   test_packet_faults MODEL             tests, a row each
  *   test_packet_faults MODEL --table     the rows as a table
- *   test_packet_faults MODEL --row N     that row alone, with what the driver says
+ *   test_packet_faults MODEL --row N     that row alone, with what the driver says and the transfers from the fault on
  */
 #include "bench.h"
 #include <dirent.h>
@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "libusb_virtual.h"
 
 #define NEXT_WITHIN (5 * SECOND)
 #define COUNTED_FROM 1000000u
@@ -146,7 +147,7 @@ static void each_file(const char *path, void (*run_for)(int directory, const cha
     DIR *const directory = opendir(path);
     struct dirent *entry;
     while (directory && (entry = readdir(directory)) != NULL)
-        if (entry->d_name[0] != '.' || strchr(entry->d_name, 'i'))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             run_for(dirfd(directory), entry->d_name, other);
     if (directory)
         closedir(directory);
@@ -181,6 +182,17 @@ static void remove_directories(void)
 
 /* ---- one row ---- */
 
+static bool shows_transfers;
+
+static void show_transfer(void *slot, bool received, const uint8_t *bytes, size_t length)
+{
+    const size_t most = 24;
+    printf("%9.3f %s %3zu:", (double)virtual_now_us(slot) / SECOND, received ? "IN " : "OUT", length);
+    for (size_t i = 0; i < length && i < most; i++)
+        printf(" %02x", bytes[i]);
+    printf("%s\n", length > most ? " ..." : "");
+}
+
 static bool killed; /* pcscd, */
 static int64_t killed_us; /* then */
 
@@ -193,6 +205,8 @@ static void kill_pcscd(void *context)
     replace(run, kept);
     killed = true;
     killed_us = b->device->now_us;
+    if (shows_transfers)
+        printf("%9.3f pcscd is killed\n", (double)killed_us / SECOND);
 }
 
 static void start_pcscd_again(void)
@@ -296,6 +310,19 @@ static struct answer next_command(struct bench *b)
     return answer;
 }
 
+/* The last resort. */
+static void replug(struct bench *b, struct result *result)
+{
+    IFDHCloseChannel(LUN);
+    virtual_unplug(b->slot);
+    virtual_plug(b->slot);
+    if (bench_open() == IFD_SUCCESS && bench_event_thread() == IFD_ICC_PRESENT &&
+        bench_try(b, SELECT).code == IFD_SUCCESS && bench_try(b, GET_AID).code == IFD_SUCCESS)
+        wrong(result, "only unplugging it helps");
+    else
+        wrong(result, "the key does not serve any more, not even plugged in anew");
+}
+
 static void check_next(struct bench *b, struct result *result)
 {
     const int64_t returned_us = killed ? killed_us : virtual_now_us(b->slot);
@@ -321,7 +348,7 @@ static void check_next(struct bench *b, struct result *result)
             virtual_pass(b->slot, ATTEMPT_EVERY);
     }
     if (!is_aid(&answer))
-        wrong(result, "the key does not serve any more");
+        replug(b, result);
     result->served_us = virtual_now_us(b->slot);
     const int64_t begun_us = free_us(b, returned_us);
     result->next_us -= begun_us < result->next_us ? begun_us : result->next_us;
@@ -375,6 +402,8 @@ static void play(const struct row *row, struct result *result)
 {
     struct bench *const b = started();
     arm(b, row);
+    if (shows_transfers)
+        libusb_virtual_listen(show_transfer, b->slot);
     const struct answer answer = bench_try(b, commands[row->command]);
     result->struck = b->device->faults.packets_struck > 0;
     result->answered = !killed;
@@ -389,6 +418,7 @@ static void play(const struct row *row, struct result *result)
     else
         start_pcscd_again();
     check_next(b, result);
+    libusb_virtual_listen(NULL, NULL);
     check_stored(b, row, &answer, result);
     check_tries(b, result);
     char *const verdict = bench_verdict(b);
@@ -543,6 +573,7 @@ static int play_one(const char *number)
     struct result result = { .struck = false };
     if (n == 0 || n > row_count || !mkdtemp(run) || !mkdtemp(kept) || setenv("IFD_NITROKEY_RUN", run, 1) != 0)
         return 2;
+    shows_transfers = true;
     play(&rows[n - 1], &result);
     remove_directories();
     print_row(n, &rows[n - 1], &result, false);
