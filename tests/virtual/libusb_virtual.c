@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include "usb_clock.h"
 
 #define DEVICES_MAX 64
@@ -77,12 +76,12 @@ static int open_node(struct virtual_slot *slot)
 {
     virtual_lock(slot);
     const bool plugged = host_plugged(slot->host), denied = slot->denied;
+    const int node = plugged && !denied ? fcntl(slot->node, F_DUPFD_CLOEXEC, 0) : -1;
     virtual_unlock(slot);
     if (!plugged || denied) {
         errno = denied ? EACCES : ENOENT;
         return -1;
     }
-    const int node = eventfd(0, EFD_CLOEXEC);
     if (node >= 0 && node < NODES_MAX)
         nodes[node] = slot;
     return node;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "fake_icc.h"
@@ -128,6 +129,25 @@ static void opening_fails_for_the_reason_there_is(void **state)
     virtual_deny_access(b->slot, false);
     virtual_unplug(b->slot);
     assert_int_equal(open_other(&PLACE), ERR_NO_DEVICE);
+}
+
+static ino_t inode(void)
+{
+    struct stat status;
+    const int fd = open(NODE, O_RDWR);
+    assert_int_equal(fstat(fd, &status), 0);
+    close(fd);
+    return status.st_ino;
+}
+
+static void a_node_is_another_file_when_the_device_is_plugged_in_anew(void **state)
+{
+    struct bench *b = *state;
+    const ino_t first = inode();
+    assert_int_equal(inode(), first);
+    virtual_unplug(b->slot);
+    virtual_plug(b->slot);
+    assert_int_not_equal(inode(), first);
 }
 
 static void an_interface_has_one_owner(void **state)
@@ -434,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_identity_is_that_of_the_descriptors),
         TEST(opening_fails_for_the_reason_there_is),
+        TEST(a_node_is_another_file_when_the_device_is_plugged_in_anew),
         TEST(an_interface_has_one_owner),
         TEST(strings_come_without_their_nul_characters),
         TEST(an_answer_that_came_before_the_wait_is_not_overwritten),

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define HOLD_PATIENCE_S 10
 
@@ -37,6 +39,8 @@ static void init_lock(struct virtual_slot *slot)
 static void free_slot(struct virtual_slot *slot)
 {
     host_free(slot->host);
+    if (slot->node >= 0)
+        close(slot->node);
     pthread_mutex_destroy(&slot->lock);
     pthread_cond_destroy(&slot->changed);
     free(slot);
@@ -88,6 +92,7 @@ struct virtual_slot *virtual_insert(const char *node, struct device *device)
         return NULL;
     slot->device = device;
     slot->hold_us = VIRTUAL_NEVER;
+    slot->node = -1;
     init_lock(slot);
     slot->host = host_new(device);
     if (!slot->host || !virtual_parse_node(node, &slot->bus, &slot->address) || !enlist(slot)) {
@@ -126,6 +131,9 @@ void virtual_plug(struct virtual_slot *slot)
     if (!host_plugged(slot->host)) {
         host_plug(slot->host, slot->now_us, true);
         slot->plugged++;
+        if (slot->node >= 0)
+            close(slot->node);
+        slot->node = memfd_create("key", MFD_CLOEXEC);
     }
     virtual_unlock(slot);
 }

@@ -21,6 +21,7 @@ struct virtual_slot {
     struct device *device;
     int64_t now_us, hold_us;
     bool held;            /* somebody waits at the stopped clock */
+    int node;             /* what an open node is a copy of; another one each time the device is plugged in */
     unsigned plugged;     /* how often the device has been plugged in: a handle outlives only one */
     bool denied;
     bool occupied[256];
