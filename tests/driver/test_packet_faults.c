@@ -4,7 +4,8 @@
  *
  * A row is a command, a fault and a packet. After it the key has executed what was sent and nothing else, no PIN has
  * lost a try for it, the object that was written is the old one or the new one, whole; and the next command is right
- * within 5 s from when the key was free. Each row has a process and a key of its own.
+ * within 5 s from when the key was free. An object that is written again is the new one, if the client is told so. Each
+ * row has a process and a key of its own.
  *
  *   test_packet_faults MODEL             tests, a row each
  *   test_packet_faults MODEL --table     the rows as a table
@@ -29,12 +30,15 @@
 #define ROWS_MAX 1024
 #define HANGS_AFTER_S 120 /* of real time */
 #define PIN_DIGITS 60
+#define CHANGE_ADMIN "00240083 10 3132333435363738 3837363534333231"
+#define VERIFY_NEW_ADMIN "00200083 08 3837363534333231"
 
 /* ---- commands ---- */
 
-enum what { VERIFY_RIGHT, VERIFY_WRONG, WRITE, READ, GENERATE, COMMANDS };
+enum what { VERIFY_RIGHT, VERIFY_WRONG, WRITE, WRITE_AGAIN, READ, GENERATE, COMMANDS };
 
-static const char *const COMMAND_NAMES[COMMANDS] = { "VERIFY", "VERIFY, wrong PIN", "PUT DATA", "GET DATA", "GENERATE" };
+static const char *const COMMAND_NAMES[COMMANDS] = { "VERIFY", "VERIFY, wrong PIN", "PUT DATA",
+                                                    "PUT DATA, then again", "GET DATA", "GENERATE" };
 
 static char commands[COMMANDS][64 + 2 * 4096], old_content[64 + 2 * 4096], change_pin[64 + 2 * PIN_DIGITS];
 static size_t object_length;
@@ -59,10 +63,16 @@ static size_t longest_object(const char *application)
     return 1536;
 }
 
-static void write_object(char *apdu, uint8_t (*byte)(size_t))
+/* So that there is room for what may be left of the first one. */
+static size_t new_length(enum what command)
 {
-    int at = sprintf(apdu, "00DA7F21 00%04zX ", object_length);
-    for (size_t i = 0; i < object_length; i++)
+    return command == WRITE_AGAIN ? object_length / 2 : object_length;
+}
+
+static void write_object(char *apdu, size_t length, uint8_t (*byte)(size_t))
+{
+    int at = sprintf(apdu, "00DA7F21 00%04zX ", length);
+    for (size_t i = 0; i < length; i++)
         at += sprintf(apdu + at, "%02X", byte(i));
 }
 
@@ -76,8 +86,9 @@ static void write_pin(char *apdu, const char *head, char digit)
 static void prepare(void)
 {
     object_length = longest_object(bench_application());
-    write_object(old_content, old_byte);
-    write_object(commands[WRITE], new_byte);
+    write_object(old_content, object_length, old_byte);
+    write_object(commands[WRITE], new_length(WRITE), new_byte);
+    write_object(commands[WRITE_AGAIN], new_length(WRITE_AGAIN), new_byte);
     write_pin(change_pin, "00240081 42 313233343536", '7');
     write_pin(commands[VERIFY_RIGHT], "00200081 3C ", '7');
     write_pin(commands[VERIFY_WRONG], "00200081 3C ", '9');
@@ -219,15 +230,21 @@ static void start_pcscd_again(void)
         (void)bench_power(IFD_POWER_UP);
 }
 
+/* A Gnuk takes another user PIN only when it has a key, and for an admin PIN as well unless that was changed before. */
 static struct bench *started(void)
 {
-    static const struct icc_timing slow = { .work_us = 20 * SECOND };
-    struct bench *const b = bench_new(&slow);
+    struct bench *const b = bench_new_with((struct icc_options){
+        .generate = { { .work_us = SECOND }, { .work_us = 20 * SECOND } }, .generate_count = 2,
+        .sign = { .work_us = 300 * MS }, .other = { .work_us = 10 * MS },
+    });
     bench_start(b);
     bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    bench_expect(b, GENERATE_DECRYPTION_KEY, 0x9000);
+    bench_expect(b, CHANGE_ADMIN, 0x9000);
     bench_expect(b, change_pin, 0x9000);
     bench_expect(b, commands[VERIFY_RIGHT], 0x9000);
-    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    bench_expect(b, VERIFY_NEW_ADMIN, 0x9000);
     bench_expect(b, old_content, 0x9000);
     return b;
 }
@@ -249,11 +266,11 @@ static void arm(struct bench *b, const struct row *row)
     faults->packet.context = b;
 }
 
-static bool is_content(const struct answer *answer, uint8_t (*byte)(size_t))
+static bool is_content(const struct answer *answer, size_t length, uint8_t (*byte)(size_t))
 {
-    if (answer->length != object_length + 2)
+    if (answer->length != length + 2)
         return false;
-    for (size_t i = 0; i < object_length; i++)
+    for (size_t i = 0; i < length; i++)
         if (answer->bytes[i] != byte(i))
             return false;
     return true;
@@ -361,13 +378,13 @@ static void check_next(struct bench *b, struct result *result)
 
 static void check_answer(const struct row *row, const struct answer *answer, struct result *result)
 {
-    static const unsigned right[COMMANDS] = { 0x9000, 0x6982, 0x9000, 0x9000, 0x9000 };
+    static const unsigned right[COMMANDS] = { 0x9000, 0x6982, 0x9000, 0x9000, 0x9000, 0x9000 };
     const unsigned got = answer->status_word;
     if (answer->code != IFD_SUCCESS)
         return;
     if (got != right[row->command] && !(row->command == VERIFY_WRONG && got >> 4 == 0x63c))
         wrong(result, "the command got status word %04X", got);
-    if (row->command == READ && !is_content(answer, old_byte))
+    if (row->command == READ && !is_content(answer, object_length, old_byte))
         wrong(result, "what was read is not what is stored");
 }
 
@@ -375,12 +392,13 @@ static void check_stored(struct bench *b, const struct row *row, const struct an
 {
     (void)bench_try(b, SELECT);
     const struct answer stored = bench_try(b, commands[READ]);
-    const bool is_new = is_content(&stored, new_byte), is_old = is_content(&stored, old_byte);
+    const bool is_new = is_content(&stored, new_length(row->command), new_byte);
+    const bool is_old = is_content(&stored, object_length, old_byte);
     if (stored.code != IFD_SUCCESS || stored.status_word != 0x9000)
         wrong(result, "the object cannot be read: code %ld, status word %04X", (long)stored.code, stored.status_word);
     else if (!is_new && !is_old)
         wrong(result, "neither the old object nor the new one is stored, but %zu bytes", stored.length - 2);
-    else if (row->command == WRITE ? command->status_word == 0x9000 && !is_new : is_new)
+    else if (row->command == WRITE || row->command == WRITE_AGAIN ? command->status_word == 0x9000 && !is_new : is_new)
         wrong(result, "the object is not the one that was written");
 }
 
@@ -404,7 +422,7 @@ static void play(const struct row *row, struct result *result)
     arm(b, row);
     if (shows_transfers)
         libusb_virtual_listen(show_transfer, b->slot);
-    const struct answer answer = bench_try(b, commands[row->command]);
+    struct answer answer = bench_try(b, commands[row->command]);
     result->struck = b->device->faults.packets_struck > 0;
     result->answered = !killed;
     result->code = (long)answer.code;
@@ -417,6 +435,8 @@ static void play(const struct row *row, struct result *result)
         check_answer(row, &answer, result);
     else
         start_pcscd_again();
+    if (row->command == WRITE_AGAIN) /* of what is left of the first one nothing may get into the second one */
+        answer = bench_try(b, commands[WRITE_AGAIN]);
     check_next(b, result);
     libusb_virtual_listen(NULL, NULL);
     check_stored(b, row, &answer, result);
