@@ -296,13 +296,21 @@ static void wrong(struct result *result, const char *format, ...)
     va_end(arguments);
 }
 
-/* When the key has nothing more to do of what had begun by then. */
-static int64_t free_us(const struct bench *b, int64_t by_us)
+/* CLA may be that of a part. */
+static bool is_the_command(const struct icc_apdu *apdu, const struct row *row)
+{
+    char header[7];
+    snprintf(header, sizeof header, "%02X%02X%02X", apdu->command[1], apdu->command[2], apdu->command[3]);
+    return strncmp(header, commands[row->command] + 2, sizeof header - 1) == 0;
+}
+
+/* When the key has nothing more to do of the command that had arrived by then; a chip begins a little later. */
+static int64_t free_us(const struct bench *b, const struct row *row, int64_t by_us)
 {
     int64_t free_us = b->device->faults.naked_until_us > by_us ? b->device->faults.naked_until_us : by_us;
     for (size_t i = 0; i < icc_log_count(b->icc); i++) {
         const struct icc_apdu apdu = icc_log_get(b->icc, i);
-        if (apdu.begin_us <= by_us && apdu.end_us > free_us)
+        if (apdu.begin_us <= by_us + SECOND && apdu.end_us > free_us && is_the_command(&apdu, row))
             free_us = apdu.end_us;
     }
     return free_us;
@@ -340,7 +348,7 @@ static void replug(struct bench *b, struct result *result)
         wrong(result, "the key does not serve any more, not even plugged in anew");
 }
 
-static void check_next(struct bench *b, struct result *result)
+static void check_next(struct bench *b, const struct row *row, struct result *result)
 {
     const int64_t returned_us = killed ? killed_us : virtual_now_us(b->slot);
     struct answer answer = { .length = 0 };
@@ -367,7 +375,7 @@ static void check_next(struct bench *b, struct result *result)
     if (!is_aid(&answer))
         replug(b, result);
     result->served_us = virtual_now_us(b->slot);
-    const int64_t begun_us = free_us(b, returned_us);
+    const int64_t begun_us = free_us(b, row, returned_us);
     result->next_us -= begun_us < result->next_us ? begun_us : result->next_us;
     result->served_us -= begun_us < result->served_us ? begun_us : result->served_us;
     if (!result->next_right)
@@ -437,7 +445,7 @@ static void play(const struct row *row, struct result *result)
         start_pcscd_again();
     if (row->command == WRITE_AGAIN) /* of what is left of the first one nothing may get into the second one */
         answer = bench_try(b, commands[WRITE_AGAIN]);
-    check_next(b, result);
+    check_next(b, row, result);
     libusb_virtual_listen(NULL, NULL);
     check_stored(b, row, &answer, result);
     check_tries(b, result);
