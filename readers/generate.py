@@ -34,8 +34,8 @@ OWN_STRINGS = range(4, 8)  # indices of strings that are not manufacturer, produ
 TPDU, SHORT_APDU, EXTENDED_APDU = 0x10000, 0x20000, 0x40000  # CCID 1.1 §5.1, dwFeatures
 LEVELS = {TPDU: "TPDU", SHORT_APDU: "short APDU", EXTENDED_APDU: "short and extended APDU"}
 FIRMWARES = {  # of the virtual keys, and the exchange level that each has
-    "pro": TPDU, "storage": TPDU, "gnuk": SHORT_APDU, "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU,
-    "nk3": EXTENDED_APDU,
+    "pro": TPDU, "storage": TPDU, "storage-0.43": TPDU, "storage-0.29": TPDU, "gnuk": SHORT_APDU,
+    "gnuk-1.0": SHORT_APDU, "gnuk-2010": EXTENDED_APDU, "nk3": EXTENDED_APDU,
 }
 
 
@@ -141,6 +141,12 @@ def strings(value):
     return result
 
 
+def string_lengths(value):
+    if not isinstance(value, list) or not 1 <= len(value) <= 3:
+        raise ValueError("must be up to three numbers: of manufacturer, product and serial number")
+    return [even(number(2, 254)(length)) for length in value]
+
+
 def span(value):
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError("must be two numbers, from and to")
@@ -157,7 +163,7 @@ DEVICE = {
     "class": (U8, 0), "subclass": (U8, 0), "protocol": (U8, 0),
     "manufacturer": (text, None), "product": (text, None), "serial": (text, None),
     "strings": (strings, {}),  # what else the key tells, by index
-    "string_padding": (number(0, 16), 0),  # NUL characters that bLength counts after each string
+    "string_lengths": (string_lengths, []),  # bLength where it is more than the text: what is missing is NUL
     "total_length_extra": (number(0, 255), 0),  # how many bytes too many wTotalLength says
     "max_power_ma": (lambda value: even(number(2, 500)(value)), 100),
 }
@@ -181,7 +187,12 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "ifsd": (number(32, 254), 32),  # T=1: the INF size to ask the card for by S(IFS request); 32: do not ask
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
     "abort_from": (U16, None),  # the Abort pair ends a command from this bcdDevice on; absent: never
+    "max_command": (U16, 0),  # the longest command APDU that the firmware takes, in bytes; 0: no limit is known
     "set_configuration": (yes_or_no, False),  # SET_CONFIGURATION ends a command
+    "one_packet_ends": (yes_or_no, False),  # a message that fills one packet has no zero-length one behind it
+    "one_packet_requests": (yes_or_no, False),  # of a request of more than one packet the first is executed
+    "power_on_resets_from": (U16, 0),  # IccPowerOn resets a card that has power from this bcdDevice on
+    "startup_ms": (number(0, 3000), 0),  # after it was plugged in nothing is answered for so long
     "generation_s": (span, [0, 0]),  # how long the generation of one key usually takes, in seconds: from, to
     "reset_s": (span, [0, 0]),  # ... and a factory reset; 0, 0: not known
 }
@@ -248,7 +259,7 @@ def check_firmware(path, reader):
     if found != expected:
         raise Mistake(f"{path}: firmware: {reader['firmware']} is of the level {LEVELS[expected]}, "
                       f"but interface.extra says {LEVELS[found]}")
-    if reader["firmware"] == "storage" and not has_disk(reader):
+    if reader["firmware"].startswith("storage") and not has_disk(reader):
         raise Mistake(f"{path}: firmware: {reader['firmware']} has an interface of class 0x08 (mass storage)")
 
 
@@ -343,7 +354,12 @@ def models(products):
                      f'.ifsd = {r["quirks"]["ifsd"]},')
         abort = r["quirks"]["abort_from"]
         lines.append(f"      .has_abort = {c_bool(abort is not None)}, .abort_from = 0x{abort or 0:04x}, "
-                     f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])},')
+                     f'.set_configuration = {c_bool(r["quirks"]["set_configuration"])}, '
+                     f'.one_packet_ends = {c_bool(r["quirks"]["one_packet_ends"])}, '
+                     f'.max_command = {r["quirks"]["max_command"]},')
+        lines.append(f'      .one_packet_requests = {c_bool(r["quirks"]["one_packet_requests"])}, '
+                     f'.power_on_resets_from = 0x{r["quirks"]["power_on_resets_from"]:04x}, '
+                     f'.startup_ms = {r["quirks"]["startup_ms"]},')
         lines.append("      .generation_s = {{ {}, {} }}, .reset_s = {{ {}, {} }},".format(
             *r["quirks"]["generation_s"], *r["quirks"]["reset_s"]))
         lines.append(f"      .mute_answer = {{ {c_bytes(mute or b'') or '0'} }}, "
@@ -423,9 +439,11 @@ def identity(n, reader):
             f'.high_speed = {c_bool(reader["speed"] == "high")},\n'
             f"      .device = device_{n}, .configuration = configuration_{n}, "
             f".configuration_len = sizeof configuration_{n},\n"
-            f"      .strings = {{ {c_strings(device)} }}, .string_padding = {device['string_padding']},\n"
-            f"      .ccid_interface = {ccid['number']}, .bulk_out = {endpoint(reader, 'bulk', 0)}, "
-            f".bulk_in = {endpoint(reader, 'bulk', 0x80)}, .interrupt_in = {endpoint(reader, 'interrupt', 0x80)},\n"
+            f"      .strings = {{ {c_strings(device)} }}, "
+            f".string_lengths = {{ {', '.join(map(str, [0] + device['string_lengths']))} }}, "
+            f".ccid_interface = {ccid['number']},\n"
+            f"      .bulk_out = {endpoint(reader, 'bulk', 0)}, .bulk_in = {endpoint(reader, 'bulk', 0x80)}, "
+            f".interrupt_in = {endpoint(reader, 'interrupt', 0x80)},\n"
             f'      .atr = atr_{n}, .atr_len = sizeof atr_{n}, .application = "{reader["card"]["application"]}" }},')
 
 

@@ -10,6 +10,7 @@ void card_init(struct card *card, struct exchange *exchange, const struct model 
         .exchange = exchange,
         .patience = patience,
         .clock_khz = class->clock_khz,
+        .max_command = model->max_command,
         .level = class->level,
         .tpdu = { .exchange = exchange, .model = model },
         .apdu = { .exchange = exchange,
@@ -41,7 +42,9 @@ enum err card_power_on(struct card *card, struct vigil *vigil)
     static const struct ccid_command power_on = { .type = CCID_ICC_POWER_ON };
     struct ccid_answer answer;
     card->powered = false;
-    enum err err = exchange_run(card->exchange, &power_on, vigil, &answer);
+    enum err err = card->power_off_first ? card_power_off(card, vigil) : ERR_NONE;
+    if (err == ERR_NONE)
+        err = exchange_run(card->exchange, &power_on, vigil, &answer);
     if (err == ERR_NONE)
         err = accept_atr(card, &answer);
     if (err != ERR_NONE)
@@ -91,12 +94,20 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
         return ERR_NOT_POWERED;
     if (apdu_length < 4)
         return ERR_PROTOCOL;
+    if (card->max_command > 0 && apdu_length > card->max_command) {
+        log_error("a command of %zu bytes was not sent: the key's firmware takes %zu at most", apdu_length,
+                  card->max_command);
+        return ERR_UNSUPPORTED;
+    }
     const int64_t now_ms = exchange_now_ms(card->exchange);
     struct vigil vigil = vigil_begin(card->patience, patience_classify(apdu, apdu_length), now_ms);
+    const unsigned restarts = card->exchange->restarts;
     progress_begin(card->progress, &vigil, now_ms);
     const enum err err = transmit(card, &vigil, apdu, apdu_length, answer, size, length);
     progress_end(card->progress);
     exchange_wipe(card->exchange);
+    if (card->exchange->restarts != restarts)
+        card->powered = false;
     if (err == ERR_CARD_RESET) { /* it is not reset here, since whoever uses the card must learn of it first */
         log_error("the card has to be reset to be usable again; programs must verify the PIN anew");
         card->powered = false;

@@ -19,8 +19,10 @@ struct card {
     const struct patience_table *patience;
     struct progress *progress; /* NULL: nobody is told */
     uint32_t clock_khz;
+    size_t max_command; /* bytes of an APDU; 0: no limit is known */
     enum ccid_level level;
     bool powered;
+    bool power_off_first; /* IccPowerOn alone does not reset a card that has power; set after card_init() */
     struct atr atr;
     struct level_tpdu tpdu; /* one of the two is used, as level says */
     struct level_apdu apdu;
@@ -43,6 +45,7 @@ const struct atr *card_atr(const struct card *card);
  * Sends a command APDU of at least 4 bytes and receives its answer, *length bytes of at most size. The command is never
  * sent twice. ERR_TIMEOUT: its patience has ended; the answer, if it comes, is dropped. ERR_CARD_RESET: the card is not
  * powered any more, nothing but card_power_on() helps, and its PIN state is gone. ERR_NOT_POWERED.
+ * ERR_UNSUPPORTED: it was not sent, such as one that is longer than the firmware takes.
  */
 enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_length, uint8_t *answer, size_t size,
                        size_t *length);

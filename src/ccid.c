@@ -57,6 +57,11 @@ size_t ccid_write(uint8_t *message, size_t capacity, uint8_t slot, uint8_t seque
     return CCID_HEADER + length;
 }
 
+uint64_t ccid_message_length(const uint8_t header[CCID_HEADER])
+{
+    return CCID_HEADER + (uint64_t)read_le32(header + 1);
+}
+
 /* The view of the message at bytes; the caller has checked that a header is there. */
 static struct ccid_answer view(const uint8_t *bytes, size_t length)
 {

@@ -69,6 +69,9 @@ struct ccid_answer {
     size_t length;
 };
 
+/* How long the message is that begins with these CCID_HEADER bytes, by its dwLength; not yet believed. */
+uint64_t ccid_message_length(const uint8_t header[CCID_HEADER]);
+
 /* What an answer must bear to belong to a command. */
 struct ccid_expectation {
     enum ccid_type type;

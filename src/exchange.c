@@ -31,6 +31,7 @@
 #define MAX_FAILURES 3 /* of USB transfers, before the device counts as broken */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
+#define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
@@ -115,21 +116,52 @@ static void record(struct exchange *exchange, size_t length, const uint8_t *answ
         trace_received(exchange->trace, answer, length - stale, exchange->heard_ms);
 }
 
-/* What the transfer before has brought goes first: nobody wipes the buffer while a transfer is posted. */
+/*
+ * What the message before has brought goes first: nobody wipes the buffer while a transfer is posted.
+ * A transfer ends with a short packet. Where a message of one full packet has none behind it, the first packet is read
+ * alone: its header tells whether there is more.
+ */
 static enum err post_in(struct exchange *exchange)
 {
-    explicit_bzero(exchange->in, exchange->filled);
-    exchange->filled = 0;
-    return usb_post_in(exchange->port, exchange->in, exchange->in_size);
+    const size_t begun = exchange->begun;
+    if (begun == 0) {
+        explicit_bzero(exchange->in, exchange->filled);
+        exchange->filled = 0;
+    }
+    const bool one_packet = exchange->one_packet_ends && begun == 0;
+    return usb_post_in(exchange->port, exchange->in + begun,
+                       one_packet ? exchange->packet_size : exchange->in_size - begun);
+}
+
+/* A transfer has brought so many bytes. Returns how long the message is, 0: it goes on. */
+static size_t received(struct exchange *exchange, size_t length)
+{
+    const size_t message = exchange->begun + length;
+    const bool first = exchange->begun == 0;
+    exchange->filled = message;
+    exchange->begun = 0;
+    if (exchange->one_packet_ends && first && length == exchange->packet_size && length >= CCID_HEADER &&
+        ccid_message_length(exchange->in) > length) {
+        exchange->begun = length;
+        heard(exchange);
+        return 0;
+    }
+    return message;
+}
+
+/* The buffer holds nothing that can be trusted, and maybe something anywhere. */
+static void spoilt(struct exchange *exchange)
+{
+    exchange->begun = 0;
+    exchange->filled = exchange->in_size;
 }
 
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
 {
-    exchange->filled = length;
     if (length == 0)
-        return false; /* the zero-length packet after an answer of full packets */
+        return false; /* the zero-length packet after an answer of full packets, or only its first packet */
     heard(exchange);
     const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
     record(exchange, length, found ? answer->data - CCID_HEADER : NULL);
@@ -167,15 +199,15 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
         const struct usb_news news = usb_wait(exchange->port, vigil_deadline_ms(vigil));
         switch (news.event) {
         case USB_RECEIVED:
-            if (examine(exchange, news.length, expected, vigil, &nuisance, answer))
+            if (examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
                 return ERR_NONE;
             break;
         case USB_OVERRUN:
-            exchange->filled = exchange->in_size;
+            spoilt(exchange);
             nuisance.dropped++;
             break;
         case USB_STALLED_IN:
-            exchange->filled = exchange->in_size;
+            spoilt(exchange);
             err = after_stall(exchange, exchange->bulk_in, &nuisance);
             break;
         case USB_STALLED_OUT:
@@ -203,16 +235,17 @@ static enum err await(struct exchange *exchange, const struct ccid_expectation *
 static void take_back_in(struct exchange *exchange)
 {
     usb_take_back_in(exchange->port);
-    exchange->filled = exchange->in_size;
+    spoilt(exchange);
 }
 
-/* The last resort. What the card knew is lost with it, so the next command will find it without power. */
+/* The last resort. The next command will find the card without power. */
 static void restart(struct exchange *exchange)
 {
     log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
     exchange->silence_ms = 0;
     take_back_in(exchange);
-    if (usb_set_configuration(exchange->port) != ERR_NONE)
+    exchange->restart = usb_set_configuration(exchange->port) == ERR_NONE ? RESTARTED : RESTART_UNANSWERED;
+    if (exchange->restart == RESTART_UNANSWERED)
         log_error("that failed; plug the key in again");
 }
 
@@ -291,10 +324,72 @@ static enum err send_and_await(struct exchange *exchange, const struct ccid_comm
     return err;
 }
 
-enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+/* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
+ * alone, is asked again. */
+static enum err synchronise(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
 {
-    if (!exchange->owed)
-        return ERR_PROTOCOL;
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    unsigned failures = 0;
+    enum err err;
+    do {
+        struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
+        err = send_and_await(exchange, &status, &attempt, answer);
+        exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
+    } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
+             exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
+    if (err == ERR_NONE)
+        exchange->synchronised = true;
+    return err;
+}
+
+enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
+{
+    struct ccid_answer answer;
+    return synchronise(exchange, vigil, &answer);
+}
+
+static struct vigil own_vigil(const struct exchange *exchange, struct patience patience)
+{
+    const int64_t now = exchange_now_ms(exchange);
+    return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
+}
+
+/*
+ * SET_CONFIGURATION may kill the application without a word, and leave what PINs are verified behind for the next one.
+ * An application that IccPowerOn has begun and IccPowerOff ends takes that with it. A card that is still active has not
+ * been through that: the device has not heard it.
+ */
+static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
+{
+    static const struct ccid_command cycle[] = { { .type = CCID_ICC_POWER_ON }, { .type = CCID_ICC_POWER_OFF } };
+    struct ccid_answer answer;
+    enum err err = synchronise(exchange, vigil, &answer);
+    const size_t count = err == ERR_NONE && answer.powered ? 0 : sizeof cycle / sizeof cycle[0];
+    exchange->restarts += count > 0 && err == ERR_NONE;
+    for (size_t i = 0; i < count && err == ERR_NONE; i++) {
+        err = send_and_await(exchange, &cycle[i], vigil, &answer);
+        if (err == ERR_NONE && answer.status != CCID_OK)
+            err = ERR_CARD;
+    }
+    exchange->restart = err == ERR_NONE ? RESTARTED_NEVER : RESTART_UNANSWERED;
+    if (err != ERR_NONE)
+        log_error("the key cannot be powered off, and a PIN may still be verified; plug the key in again");
+    return err;
+}
+
+/* At once, since another process may be the next to ask; a device that does not answer is not waited for.
+ * Returns err. */
+static enum err after_restart(struct exchange *exchange, enum err err)
+{
+    static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };
+    struct vigil vigil = own_vigil(exchange, patience);
+    if (exchange->restart == RESTARTED)
+        (void)forget_pins(exchange, &vigil);
+    return err;
+}
+
+static enum err collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+{
     const struct ccid_expectation debt = exchange->debt;
     exchange->owed = false; /* until it is known that it has not come this time either */
     const enum err err = without_answer(exchange, &debt, await(exchange, &debt, vigil, answer), true);
@@ -303,14 +398,16 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     return err;
 }
 
+enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
+{
+    return exchange->owed ? after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
+}
+
 /* A device that has heard one half refuses everything until it has heard both. */
 static bool abort_pair(struct exchange *exchange)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
-    const int64_t now = exchange_now_ms(exchange);
-    struct vigil vigil = {
-        .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
-    };
+    struct vigil vigil = own_vigil(exchange, exchange->status);
     struct ccid_answer answer;
     exchange->half_aborted = false;
     if (usb_abort(exchange->port, exchange->slot, exchange->sequence) != ERR_NONE)
@@ -333,38 +430,20 @@ bool exchange_abort(struct exchange *exchange)
     return false;
 }
 
-/* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
- * alone, is asked again. */
-enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil)
-{
-    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
-    struct ccid_answer answer;
-    unsigned failures = 0;
-    enum err err;
-    do {
-        struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
-        err = send_and_await(exchange, &status, &attempt, &answer);
-        exchange->owed = false; /* a late status is known by its type and its number, and hurts nobody */
-    } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
-             exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
-    if (err == ERR_NONE)
-        exchange->synchronised = true;
-    return err;
-}
-
 static enum err settle(struct exchange *exchange, struct vigil *vigil)
 {
     struct ccid_answer late;
     enum err err = ERR_NONE;
     if (exchange->half_aborted && abort_pair(exchange))
         exchange->owed = false;
-    if (!exchange->synchronised) {
-        err = exchange_synchronise(exchange, vigil);
+    const bool doubtful = exchange->restart != RESTARTED_NEVER;
+    if (doubtful || !exchange->synchronised) {
+        err = doubtful ? forget_pins(exchange, vigil) : exchange_synchronise(exchange, vigil);
         if (err == ERR_NONE)
             vigil_renew(vigil, exchange_now_ms(exchange));
     }
     if (err == ERR_NONE && exchange->owed) {
-        err = exchange_collect(exchange, vigil, &late);
+        err = collect(exchange, vigil, &late);
         if (err == ERR_NONE)
             exchange_wipe(exchange);
     }
@@ -374,6 +453,8 @@ static enum err settle(struct exchange *exchange, struct vigil *vigil)
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer)
 {
-    const enum err err = settle(exchange, vigil);
-    return err == ERR_NONE ? send_and_await(exchange, command, vigil, answer) : err;
+    enum err err = settle(exchange, vigil);
+    if (err == ERR_NONE)
+        err = send_and_await(exchange, command, vigil, answer);
+    return after_restart(exchange, err);
 }

@@ -22,7 +22,9 @@ struct exchange {
     uint8_t slot, sequence;
     uint8_t *in, *out;
     size_t in_size, out_size;
-    size_t filled;                /* bytes of in that the last transfer may have brought */
+    size_t filled;                /* bytes of in that the last transfers may have brought */
+    size_t begun;                 /* of them, of a message that goes on */
+    bool one_packet_ends;         /* see struct model */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool owed;                    /* the answer to a command that was given up is still to come */
     struct ccid_expectation debt; /* which one */
@@ -32,6 +34,8 @@ struct exchange {
     uint32_t bwt_ms;
     bool can_abort;   /* see exchange_abort() */
     bool can_restart; /* SET_CONFIGURATION ends what the device does */
+    unsigned restarts; /* since open, that the device has heard */
+    enum { RESTARTED_NEVER, RESTARTED, RESTART_UNANSWERED } restart; /* by it; PINs may be verified from before */
     bool half_aborted; /* an Abort pair was begun and not brought to its end */
     unsigned dropped; /* answers that belonged to no command, since open */
     struct trace *trace; /* NULL: nobody is told */

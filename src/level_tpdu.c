@@ -70,10 +70,20 @@ static enum err negotiate_ifsd(struct level_tpdu *level, const struct vigil *vig
     return err == ERR_GONE || err == ERR_CANCELLED ? err : ERR_NONE;
 }
 
+/* The longest INF with which an XfrBlock fits into one packet. */
+static uint8_t inf_of_one_packet(size_t packet_size, bool crc)
+{
+    const size_t overhead = CCID_HEADER + T1_HEADER + (crc ? 2 : 1);
+    const size_t room = packet_size > overhead ? packet_size - overhead : 1;
+    return (uint8_t)(room < T1_INF_MAX ? room : T1_INF_MAX);
+}
+
 enum err level_tpdu_start(struct level_tpdu *level, const struct atr *atr, uint32_t bwt_ms, struct vigil *vigil)
 {
     level->bwt_ms = bwt_ms;
     t1_reset(&level->t1, atr->ifsc, atr->crc);
+    if (level->model->one_packet_requests)
+        t1_limit_inf(&level->t1, inf_of_one_packet(level->exchange->packet_size, atr->crc));
     return negotiate_ifsd(level, vigil);
 }
 
@@ -114,6 +124,9 @@ static enum err conclude(const struct t1_step *last, size_t *length)
         return ERR_CARD_RESET;
     if (last->action == T1_FAILED && last->failure == T1_TOO_LONG)
         return ERR_TOO_LONG;
+    if (last->action == T1_FAILED && last->failure == T1_NOT_TAKEN)
+        log_error("the card has not taken the command: a program has used the card by another interface of the key. "
+                  "The next command works");
     return ERR_PROTOCOL; /* resynchronised, or an answer without a status word */
 }
 

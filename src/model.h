@@ -14,9 +14,14 @@ struct model {
     bool has_mute_answer;
     bool has_abort;          /* it drops commands while it is at work; the Abort pair (CCID 1.1 §5.3.1) ends one ... */
     uint16_t abort_from;     /* ... from this bcdDevice on; older firmware does not survive it */
+    uint16_t max_command;    /* the longest command APDU the firmware takes, in bytes; 0 = no limit is known */
     uint16_t generation_s[2]; /* how long the generation of one key usually takes: from, to; seconds */
     uint16_t reset_s[2];      /* ... and a factory reset; 0, 0: not known */
     bool set_configuration;  /* SET_CONFIGURATION ends a command, when nothing else does */
+    bool one_packet_ends;    /* a message that fills one packet is not ended by a zero-length one */
+    bool one_packet_requests; /* of a request of more than one packet it executes the first, and zeros for the rest */
+    uint16_t power_on_resets_from; /* before this bcdDevice IccPowerOn does not reset a card that has power */
+    uint16_t startup_ms;      /* after it was plugged in it answers nothing for so long */
 };
 
 /* NULL when there is no such model. */

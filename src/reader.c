@@ -14,7 +14,8 @@
 #include "trace.h"
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
-#define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open */
+#define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start */
+#define START_GRACE_MS 200      /* the times of a firmware's start are not exact */
 #define CLAIM_RETRY_MS 1000     /* while another program holds the key; a claim sends nothing */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
 #define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
@@ -210,11 +211,14 @@ static size_t message_size(const struct ccid_class *class)
     return class->max_message < MAX_MESSAGE ? class->max_message : MAX_MESSAGE;
 }
 
-/* A key that is still at work for a driver that is gone does not answer now; it is asked again at power on. */
+/* A key that is still at work for a driver that is gone does not answer now; it is asked again at power on. One that
+ * has just been plugged in may not answer yet, and is not at work. */
 static enum err first_contact(struct reader *reader)
 {
+    const uint32_t starting_ms = reader->model->startup_ms > 0 ? reader->model->startup_ms + START_GRACE_MS : 0;
+    const uint32_t limit_ms = starting_ms > OPEN_SYNC_LIMIT_MS ? starting_ms : OPEN_SYNC_LIMIT_MS;
     struct vigil whole = vigil_begin(&reader->patience, PATIENCE_POWER, reader->opened_ms);
-    struct vigil vigil = vigil_within(&whole, OPEN_SYNC_LIMIT_MS, reader->opened_ms);
+    struct vigil vigil = vigil_within(&whole, limit_ms, reader->opened_ms);
     const enum err err = exchange_synchronise(&reader->exchange, &vigil);
     if (err != ERR_TIMEOUT)
         return err;
@@ -249,10 +253,13 @@ static enum err open_key(struct reader *reader)
     reader->exchange.trace = &reader->trace;
     reader->exchange.can_abort = reader->model->has_abort && reader->identity.bcd_device >= reader->model->abort_from;
     reader->exchange.can_restart = reader->model->set_configuration;
+    /* The first releases of that firmware, at extended APDU level, end every message. */
+    reader->exchange.one_packet_ends = reader->model->one_packet_ends && reader->class.level == CCID_SHORT_APDU;
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
     card_init(&reader->card, &reader->exchange, reader->model, &reader->class, &reader->patience);
     progress_init(&reader->progress, reader->model, reader->identity.bus, reader->identity.address);
     reader->card.progress = &reader->progress;
+    reader->card.power_off_first = reader->identity.bcd_device < reader->model->power_on_resets_from;
     return take_key(reader);
 }
 
@@ -380,8 +387,12 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     pthread_mutex_lock(&reader->lock);
+    const bool was_powered = card_atr(&reader->card) != NULL;
     const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
+    const bool lost = was_powered && !card_atr(&reader->card);
     pthread_mutex_unlock(&reader->lock);
+    if (lost)
+        presence_set_card_lost(&reader->presence);
     return note(reader, err);
 }
 

@@ -22,6 +22,10 @@
  * not known must not be sent again, a repeated VERIFY costs a PIN try. For the same reason an I-block is sent again
  * only when the card asks for that very block by an R-block, which says that it has not been taken.
  *
+ * The card may be out of step: somebody else has sent it I-blocks, and it expects the other N(S) than ours. Then its
+ * first word to our block is an R-block with the number that it expects, and asking it for the block that is due
+ * would bring what it said to the other. So such a first word is believed, and leads to RESYNCHRONISING.
+ *
  * An abandoned exchange goes through the same states, but hands out nothing: where it would have to send a part of
  * the command, it resynchronises.
  */
@@ -102,7 +106,9 @@ static struct t1_step send_i(struct t1 *t1)
 static struct t1_step send_next_i(struct t1 *t1)
 {
     const size_t left = t1->command_length - t1->acknowledged;
-    t1->in_flight = left < t1->ifsc ? left : t1->ifsc;
+    const size_t most = t1->ifsc < t1->inf_max ? t1->ifsc : t1->inf_max;
+    t1->in_flight = left < most ? left : most;
+    t1->first_word = true;
     return send_i(t1);
 }
 
@@ -210,12 +216,25 @@ static struct t1_step asked_to_repeat(struct t1 *t1)
     return send_i(t1);
 }
 
-static struct t1_step received_r(struct t1 *t1, uint8_t pcb, size_t length)
+/* Somebody else has spoken to the card: it expects another block than ours, which it has not taken. */
+static struct t1_step out_of_step(struct t1 *t1)
+{
+    t1->not_taken = true;
+    struct t1_step step = resynchronise(t1);
+    step.heard = true;
+    return step;
+}
+
+/* A block with more to come is acknowledged by an R-block without an error (rule 5), the last of a command by an
+ * I-block (rule 2.2). Any other R-block with the number after ours acknowledges nothing. */
+static struct t1_step received_r(struct t1 *t1, uint8_t pcb, size_t length, bool first_word)
 {
     if ((pcb & 0x2c) || length != 0 || t1->state != T1_SENDING)
         return wrong(t1, R_OTHER);
     const bool same = (pcb >> 4 & 1) == t1->ns;
     const bool chaining = t1->acknowledged + t1->in_flight < t1->command_length;
+    if (!same && first_word && (!chaining || (pcb & 0x0f) != R_NONE))
+        return out_of_step(t1);
     if (!same && !chaining)
         return wrong(t1, R_OTHER);
     struct t1_step step = same ? asked_to_repeat(t1) : acknowledged(t1);
@@ -229,7 +248,7 @@ static struct t1_step resynchronised(struct t1 *t1)
 {
     t1->ns = t1->nr = 0;
     t1->ifsc = t1->ifsc_initial;
-    return failed(t1, T1_RESYNCHRONISED);
+    return failed(t1, t1->not_taken ? T1_NOT_TAKEN : T1_RESYNCHRONISED);
 }
 
 static struct t1_step extend(struct t1 *t1, const uint8_t *multiplier)
@@ -278,13 +297,18 @@ static struct t1_step received_s(struct t1 *t1, uint8_t pcb, const uint8_t *inf,
 void t1_reset(struct t1 *t1, uint8_t ifsc, bool crc)
 {
     explicit_bzero(t1->block, sizeof t1->block);
-    *t1 = (struct t1){ .ifsc = ifsc, .ifsc_initial = ifsc, .crc = crc };
+    *t1 = (struct t1){ .ifsc = ifsc, .ifsc_initial = ifsc, .inf_max = T1_INF_MAX, .crc = crc };
+}
+
+void t1_limit_inf(struct t1 *t1, uint8_t inf_max)
+{
+    t1->inf_max = inf_max;
 }
 
 static void begin(struct t1 *t1, enum t1_state state)
 {
     t1->state = state;
-    t1->abandoned = false;
+    t1->abandoned = t1->first_word = t1->not_taken = false;
     t1->acknowledged = t1->in_flight = t1->answer_length = 0;
     t1->errors = t1->repeats = t1->resynchs = 0;
 }
@@ -310,6 +334,8 @@ struct t1_step t1_transmit(struct t1 *t1, const uint8_t *command, size_t length,
 struct t1_step t1_received(struct t1 *t1, const uint8_t *bytes, size_t length)
 {
     const size_t edc_len = edc_length(t1);
+    const bool first_word = t1->first_word;
+    t1->first_word = false;
     if (length < 3 + edc_len || length > T1_BLOCK_MAX)
         return wrong(t1, R_OTHER);
     uint8_t edc[2];
@@ -323,17 +349,19 @@ struct t1_step t1_received(struct t1 *t1, const uint8_t *bytes, size_t length)
     if ((pcb & 0x80) == 0)
         return received_i(t1, pcb, bytes + 3, inf_length);
     if ((pcb & 0xc0) == PCB_R)
-        return received_r(t1, pcb, inf_length);
+        return received_r(t1, pcb, inf_length, first_word);
     return received_s(t1, pcb, bytes + 3, inf_length);
 }
 
 struct t1_step t1_silence(struct t1 *t1)
 {
+    t1->first_word = false;
     return wrong(t1, R_OTHER);
 }
 
 struct t1_step t1_listen(struct t1 *t1)
 {
+    t1->first_word = false;
     if (t1->state != T1_SENDING && t1->state != T1_RECEIVING)
         return wrong(t1, R_OTHER);
     return send_r(t1, R_NONE);

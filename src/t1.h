@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define T1_BLOCK_MAX (3 + 254 + 2) /* NAD PCB LEN, INF, EDC */
+#define T1_HEADER 3    /* NAD PCB LEN */
+#define T1_INF_MAX 254 /* §11.4.2 */
+#define T1_BLOCK_MAX (T1_HEADER + T1_INF_MAX + 2) /* and EDC */
 #define T1_IFSD_DEFAULT 32
 
 enum t1_action {
@@ -21,6 +23,7 @@ enum t1_action {
 
 enum t1_failure {
     T1_RESYNCHRONISED, /* the exchange is lost, but card and driver are in step again */
+    T1_NOT_TAKEN,      /* the card was out of step and has not taken the command; in step again */
     T1_TOO_LONG,       /* the answer does not fit the buffer; in step */
     T1_DEAD,           /* nothing but a reset of the card helps */
 };
@@ -41,10 +44,13 @@ enum t1_state { T1_IDLE, T1_SENDING, T1_RECEIVING, T1_NEGOTIATING, T1_ABORTING, 
 /* All fields belong to t1.c. */
 struct t1 {
     uint8_t ifsc, ifsc_initial, ifsd_asked;
+    uint8_t inf_max; /* the longest INF we send, whatever the card takes */
     bool crc;
     uint8_t ns, nr; /* N(S) of our next I-block, N(S) expected of the card's next */
     enum t1_state state;
-    bool abandoned; /* nobody wants the answer any more */
+    bool first_word; /* nothing has come since our last I-block went out for the first time */
+    bool not_taken;  /* RESYNCHRONISING: because the card was out of step */
+    bool abandoned;  /* nobody wants the answer any more */
     const uint8_t *command;
     size_t command_length, acknowledged, in_flight;
     uint8_t *answer;
@@ -55,6 +61,9 @@ struct t1 {
 
 /* The state after a reset of the card. ifsc 1 ... 254 and crc from the ATR. */
 void t1_reset(struct t1 *t1, uint8_t ifsc, bool crc);
+
+/* After t1_reset(): no INF we send is longer, whatever the card says it takes. 1 ... 254. */
+void t1_limit_inf(struct t1 *t1, uint8_t inf_max);
 
 /* Tells the card the largest INF it may send (§11.4.2): S(IFS request). T1_DONE whatever the card agreed to: blocks
  * of every size are taken. */

@@ -217,10 +217,10 @@ static const char *discarding_a_urb_that_has_ended_is_einval(void)
     return NULL;
 }
 
-/* The first packet is a command; the second one waits until its answer has been read. */
+/* The first packet is a command, which is answered as it is; the second one waits until that has been read. */
 static const char *a_cancelled_write_says_how_much_of_it_has_moved(void)
 {
-    uint8_t message[128] = { 0x65, 0, 0, 0, 0, 0, 9 };
+    uint8_t message[128] = { 0x63, 54, 0, 0, 0, 0, 9 }; /* IccPowerOff */
     struct usbdevfs_urb urb, *ended;
     const int fd = open_node();
     MUST(exchange(fd, 1));

@@ -196,6 +196,7 @@ each_model() {
 
 declare -A key_ports=() key_pids=()
 declare -A others_send=() # by the name of a key: set if others than pcscd's clients have sent it commands
+declare -A of_others=() # by the name of a key: the command that its other interface sends to the card
 declare -A sent_at_once=() # by the name of a key: set if several clients send at once, whom pcscd lets in as it likes
 declare -A tries_left=() # by the name of a key: what the wrong PINs of a scenario leave, if not "3 0 3"
 declare -A piv_tries_left=() # the same of its PIV card, if not "3 5"
@@ -410,12 +411,13 @@ described() {
 }
 
 # executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, whole,
-# each at most as often as it was sent, and in that order, but for sent_at_once.
+# each at most as often as it was sent, and in that order, but for sent_at_once and of_others.
 executed_once() {
     local firmware
     firmware=$(model=$(cat "$work/$1/model") && described firmware)
     client_apdus >"$work/sent"
-    "$judge" ${sent_at_once[$1]:+--any-order} "$firmware" "$work/sent" "$work/$1/apdus"
+    "$judge" ${sent_at_once[$1]:+--any-order} ${of_others[$1]:+--of-others "${of_others[$1]}"} \
+        "$firmware" "$work/sent" "$work/$1/apdus"
 }
 
 # counters_equal NAME USER RESETTING ADMIN: whether these tries are left of the PINs.

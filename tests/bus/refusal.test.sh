@@ -22,7 +22,8 @@ prepare_computer() {
     local kept device
     mkdir -p "$layer/upper" "$layer/work" "$root" &&
         mount -t overlay -o "lowerdir=/,upperdir=$layer/upper,workdir=$layer/work" overlay "$root" &&
-        mount -t tmpfs tmpfs "$root/run" && mount -t tmpfs tmpfs "$root/sys" && mount -t tmpfs tmpfs "$root/dev" || return
+        mount -t tmpfs tmpfs "$root/run" && mount -t tmpfs tmpfs "$root/sys" &&
+        mount -t tmpfs tmpfs "$root/dev" || return
     for kept in "$top" "$BUILD"; do
         mkdir -p "$root$kept" && mount --bind "$kept" "$root$kept" || return
     done

@@ -48,11 +48,27 @@ struct bench {
     struct icc *icc;
     struct device *device;
     struct virtual_slot *slot;
+    bool beside; /* HID has used the card: its commands are in the card's log */
     unsigned admin_tries; /* that must be left at the end: 3, if nobody says otherwise */
 };
 
-/* What runs on the card of the model. */
+/*
+ * For the beginning of a test that is known to fail on some models, named with blanks between, and why. true: it has
+ * failed there, and there is no more to do; a line of the output says so. The test goes red when it passes. false: on
+ * other models it goes on.
+ */
+bool bench_known_to_fail(const char *models, const char *reason, void (*test)(void **state));
+
+/* A reason for it, and where. */
+#define PROBE_KILLS "the driver sends an XfrBlock to find out whether the key is ready, which kills one that computes"
+#define KILLED_BY_PROBE "nitrokey-3 nitrokey-passkey"
+
+/* Whether the driver speaks T=1 with the card. Otherwise the firmware asks for time itself and is never silent. */
+bool bench_speaks_t1(void);
+
+/* What runs on the card of the model, and what is its firmware. */
 const char *bench_application(void);
+const char *bench_firmware(void);
 
 /* One answer of IFDHTransmitToICC. */
 struct answer {
@@ -92,6 +108,9 @@ struct answer bench_expect(struct bench *bench, const char *apdu, unsigned statu
 /* Sends an APDU and, when it has run for so long, closes the channel from another thread: the end of pcscd. Returns what
  * Transmit returned. */
 RESPONSECODE bench_close_while(struct bench *bench, const char *apdu, int64_t after_us);
+
+/* A Storage's HID interface has so many commands for the card: each is GET DATA of the PIN status. */
+void bench_hid(struct bench *bench, unsigned commands);
 
 /* The key hears and says nothing, or does again; from now on, or after so long. */
 void bench_freeze(struct bench *bench, bool frozen);

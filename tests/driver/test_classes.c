@@ -99,7 +99,10 @@ static struct bench *for_ever(uint8_t multiplier, unsigned signs)
 static void total_ends(size_t i, size_t form)
 {
     struct bench *b = for_ever(0, 0);
-    ends_after(b, command(i, form), COMMANDS[i].total_us, COMMANDS[i].total_us + 3 * SECOND); /* with the Abort */
+    if (strcmp(bench_application(), "gnuk") == 0 && FORMS[form] & 0x10) /* whose application does not get it */
+        bench_expect(b, command(i, form), 0x9000);
+    else
+        ends_after(b, command(i, form), COMMANDS[i].total_us, COMMANDS[i].total_us + 3 * SECOND); /* with the Abort */
     bench_free(b);
 }
 

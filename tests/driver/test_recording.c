@@ -9,7 +9,8 @@
 #include <zlib.h>
 
 #define PIN "00200081 06 313233343536"
-#define NEW_PIN "00240081 0C 313233343536 363534333231"
+/* As long as a Gnuk wants it before the admin PIN is changed. */
+#define NEW_PIN "00240081 0E 313233343536 3635343332313635"
 #define PRIVATE_OBJECT "00DA0101 06 706C61696E21"
 
 static char directory[] = "/tmp/trace-XXXXXX";

@@ -31,7 +31,7 @@ enum { PIN, KEY, PLAINTEXT, SECRETS_COUNT };
 
 #define SIGN_OF_A_SECRET 8 /* bytes in a row */
 #define PIN_LENGTH 12
-#define KEY_LENGTH 600
+#define KEY_LENGTH 520
 #define PLAINTEXT_LENGTH 1000
 
 static uint8_t successor(const struct secret *secret, uint8_t byte)

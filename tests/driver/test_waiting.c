@@ -189,10 +189,13 @@ static void a_card_that_is_mute_at_power_on_is_said_to_be_so_and_found_later(voi
 {
     (void)state;
     struct bench *b = bench_new(NULL);
+    const bool storage = strncmp(bench_firmware(), "storage", 7) == 0; /* which does not say so for 20 minutes */
     icc_set_mute(b->icc, true);
     assert_int_equal(bench_open(), IFD_SUCCESS);
-    assert_int_equal(bench_power(IFD_POWER_UP), IFD_ERROR_POWER_ACTION);
+    assert_int_equal(bench_power(IFD_POWER_UP), storage ? IFD_COMMUNICATION_ERROR : IFD_ERROR_POWER_ACTION);
     icc_set_mute(b->icc, false);
+    if (storage)
+        virtual_pass(b->slot, 3 * MINUTE); /* it tries again each two minutes */
     assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
     bench_works(b);
     bench_free(b);

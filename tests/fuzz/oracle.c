@@ -28,6 +28,7 @@ static struct event events[EVENTS];
 static uint8_t arena[ARENA];
 static size_t event_count, used, command_begin, packet_size;
 static bool full; /* more came than can be remembered: nothing is judged any more */
+static bool unfinished; /* the last event is a message that its header says is longer */
 
 static void tell(bool received, const uint8_t *bytes, size_t length)
 {
@@ -37,7 +38,26 @@ static void tell(bool received, const uint8_t *bytes, size_t length)
     fprintf(stderr, "\n");
 }
 
-static void hear(void *context, bool received, const uint8_t *bytes, size_t length)
+static size_t said(const uint8_t *m)
+{
+    return (size_t)m[1] | (size_t)m[2] << 8 | (size_t)m[3] << 16 | (size_t)m[4] << 24;
+}
+
+/* What a message is read by: one transfer, or one of a single packet and then another. */
+static void add(bool received, bool filled, size_t length)
+{
+    struct event *const last = event_count > 0 ? &events[event_count - 1] : NULL;
+    const bool joined = received && unfinished;
+    unfinished = received && !joined && filled && length == packet_size && length >= HEADER &&
+              said(arena + used) > length - HEADER;
+    if (joined)
+        last->length += length;
+    else
+        events[event_count++] = (struct event){ received, arena + used, length };
+    used += length;
+}
+
+static void hear(void *context, bool received, bool filled, const uint8_t *bytes, size_t length)
 {
     (void)context;
     if (oracle_verbose)
@@ -48,15 +68,14 @@ static void hear(void *context, bool received, const uint8_t *bytes, size_t leng
     }
     if (length)
         memcpy(arena + used, bytes, length);
-    events[event_count++] = (struct event){ received, arena + used, length };
-    used += length;
+    add(received, filled, length);
 }
 
 void oracle_begin(size_t unit)
 {
     event_count = used = command_begin = 0;
     packet_size = unit ? unit : 64;
-    full = false;
+    full = unfinished = false;
     libusb_virtual_listen(hear, NULL);
 }
 
@@ -76,11 +95,6 @@ size_t oracle_messages(void)
 }
 
 /* ---- CCID ---- */
-
-static size_t said(const uint8_t *m)
-{
-    return (size_t)m[1] | (size_t)m[2] << 8 | (size_t)m[3] << 16 | (size_t)m[4] << 24;
-}
 
 /* A successful data block of this slot and number at the beginning of these bytes. */
 static bool is_answer(const uint8_t *m, size_t there, uint8_t slot, uint8_t number)

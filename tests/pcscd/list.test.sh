@@ -39,7 +39,7 @@ for reader in (new, old):
         interface["string"] = "string" in interface
         for key in ("subclass", "protocol"):
             interface.setdefault(key, 0)
-    for key in ("serial", "strings", "string_padding"):
+    for key in ("serial", "strings", "string_lengths"):
         reader["device"].pop(key, None)
     reader["device"].setdefault("max_power_ma", 100)
     reader["quirks"].setdefault("ifsd", 32)

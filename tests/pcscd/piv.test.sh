@@ -20,12 +20,12 @@ certificate_fits() {
         openssl x509 -in "$work/back" -outform DER | cmp - "$work/$1.der"
 }
 
-# The same in one extended APDU each way, more than a CCID message holds. The card still knows the administrator:
-# piv-tool does not reset it.
+# The same in one extended APDU each way, of 3072 bytes: the firmware takes no more. The card still knows the
+# administrator: piv-tool does not reset it.
 certificate_fits_in_one() {
     local object
-    object=53820C0970820C00$(content 3072)710100FE00
-    as_administrator --name && equal "$(answer_to "00DB3FFF000C125C035FC10B$object")" 9000 &&
+    object=53820BF070820BE7$(content 3047)710100FE00
+    as_administrator --name && equal "$(answer_to "00DB3FFF000BF95C035FC10B$object")" 9000 &&
         [ "$(answer_to 00CB3FFF0000055C035FC10B0000)" = "${object}9000" ]
 }
 

@@ -108,6 +108,7 @@ class Mistakes(Directory):
         self.refused("vendor_id", self.changed(r"^vendor_id.*$", "vendor_id = true"))
         self.refused("max_power_ma", self.changed(r"^max_power_ma.*$", "max_power_ma = 99"))
         self.refused("abort_from", GOOD + "\nabort_from = 0x12345\n")
+        self.refused("max_command", GOOD + "\nmax_command = 0x10000\n")
         self.refused("set_configuration", GOOD + "\nset_configuration = 1\n")
         self.refused("keeps_pin_over_reset", GOOD + "\nkeeps_pin_over_reset = 1\n")
         self.refused("protocol", self.changed(r"^usb = .*$", "usb = 0x0110\nprotocol = 0x100"))
@@ -167,16 +168,19 @@ class Mistakes(Directory):
         self.refused("dwFeatures", self.changed("BA 04 01 00", "BA 04 03 00"))
 
     def test_more_strings_have_an_index_of_their_own(self):
-        more = "max_power_ma = 100\n[device.strings]\n"
         for index in ("3", "8", "x"):
-            self.refused("strings", self.changed(r"^max_power_ma.*$", f'{more}{index} = "a"'))
-        self.refused("strings", self.changed(r"^max_power_ma.*$", more + '4 = "a<b"'))
-        self.refused("strings", self.changed(r"^max_power_ma.*$", 'strings = "a"'))
+            self.refused("strings", self.changed(r"^4 = .*$", f'{index} = "a"'))
+        self.refused("strings", self.changed(r"^4 = .*$", '4 = "a<b"'))
+        self.refused("strings", self.changed(r"^\[device.strings\]\n4 = .*$", 'strings = "a"'))
+
+    def test_lengths_of_strings_are_those_of_the_first_three(self):
+        for lengths in ("52", "[]", "[52, 36, 50, 16]", "[51]", "[256]", '["52"]'):
+            self.refused("string_lengths", self.changed(r"^string_lengths = .*$", f"string_lengths = {lengths}"))
 
     def test_an_interface_names_a_string_that_there_is(self):
-        named = self.changed(r"^number = 1$", "number = 1\nstring = 4")
+        named = self.changed(r"^number = 1$", "number = 1\nstring = 5")
         self.refused("interface.string", named)
-        path = self.reader(named.replace("max_power_ma = 100", 'strings = { 4 = "a" }'))
+        path = self.reader(named.replace('4 = "CS SmCd"', '5 = "CS SmCd"'))
         self.assertEqual(run("check", path).returncode, 0)
 
     def test_what_is_no_toml_is_said_to_be_so(self):
@@ -214,6 +218,7 @@ class Mistakes(Directory):
                           ("ifsd", self.changed(r"^ifsd *= *254", "ifsd = 32")),
                           ("mute_answer", self.changed(r"^mute_answer.*$", "")),
                           ("abort_from", GOOD + "\nabort_from = 0x0103\n"),
+                          ("max_command", GOOD + "\nmax_command = 3072\n"),
                           ("set_configuration", GOOD + "\nset_configuration = true\n")):
             result = run("check", first, self.reader(text, "second.toml"))
             self.assertNotEqual(result.returncode, 0, key)
@@ -395,15 +400,17 @@ class Tables(Directory):
         self.assertIn("nitrokey-start-rtm13", apdu)
 
     def test_the_driver_is_told_its_quirks(self):
-        text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\n"
+        text = GOOD + "\nabort_from = 0x0103\nset_configuration = true\nmax_command = 3072\none_packet_ends = true\n"
         models = self.generated("models", readers=[self.reader(text)])
         for field in (".ifsd = 254", ".has_abort = true", ".abort_from = 0x0103", ".set_configuration = true",
-                      ".mute_answer = { 0xa5, 0xa5 }", ".mute_answer_len = 2", ".has_mute_answer = true"):
+                      ".max_command = 3072", ".one_packet_ends = true", ".mute_answer = { 0xa5, 0xa5 }",
+                      ".mute_answer_len = 2", ".has_mute_answer = true"):
             self.assertIn(field, models)
 
     def test_a_model_without_quirks_has_none(self):
         models = self.generated("models", readers=[self.reader(GOOD.partition("[quirks]")[0])])
-        for field in (".ifsd = 32", ".has_abort = false", ".set_configuration = false", ".has_mute_answer = false"):
+        for field in (".ifsd = 32", ".has_abort = false", ".set_configuration = false", ".has_mute_answer = false",
+                      ".max_command = 0", ".one_packet_ends = false"):
             self.assertIn(field, models)
 
 

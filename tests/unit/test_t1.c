@@ -111,7 +111,7 @@ static void hears(struct run *run, const char *line, bool garbled)
 
 static void must_end(struct run *run, const char *line)
 {
-    static const char *const FAILURES[] = { "resynchronised", "too long", "dead" };
+    static const char *const FAILURES[] = { "resynchronised", "not taken", "too long", "dead" };
     assert_false(t1_pending(&run->t1));
     if (line[0] == '!') {
         assert_int_equal(run->step.action, T1_FAILED);
@@ -253,7 +253,28 @@ SCENARIO(after_a_resynchronisation_the_first_block_size_holds_again,
     "# 0102030405060708\n> I(0,1) 01020304\n< S(IFS request) 10\n> S(IFS response) 10\n-\n-\n-\n-\n"
     "> S(RESYNCH request)\n< S(RESYNCH response)\n! resynchronised\n# 0102030405060708\n> I(0,1) 01020304\n")
 SCENARIO(an_acknowledgement_of_a_command_that_is_complete_does_not_send_it_again,
-    "> I(0,0) 00A40400\n< R(1)\n> R(0)2\n< I(0,0) 9000\n= 9000\n")
+    "> I(0,0) 00A40400\nx I(0,0) 9000\n> R(0)1\n< R(1)\n> R(0)2\n< I(0,0) 9000\n= 9000\n")
+
+/* ---- a card to which somebody else has spoken: §11.6.2.2 N(R) is the number it expects ---- */
+
+SCENARIO(a_card_that_expects_another_block_has_not_taken_ours,
+    "> I(0,0) 00A40400\n< R(1)2\n> S(RESYNCH request)\n< S(RESYNCH response)\n! not taken\n"
+    "# 00CA0065\n> I(0,0) 00CA0065\n< I(0,0) 9000\n= 9000\n")
+SCENARIO(it_may_say_so_without_an_error_or_with_any,
+    "> I(0,0) 00A40400\n< R(1)\n> S(RESYNCH request)\n< S(RESYNCH response)\n! not taken\n"
+    "# 00A40400\n> I(0,0) 00A40400\n< R(1)1\n> S(RESYNCH request)\n< S(RESYNCH response)\n! not taken\n")
+SCENARIO(a_card_out_of_step_is_not_asked_for_its_last_answer,
+    "# 00A40400\n> I(0,0) 00A40400\n< I(0,0) 9000\n= 9000\n"
+    "# 00CA0065\n> I(1,0) 00CA0065\n< R(0)2\n> S(RESYNCH request)\n< S(RESYNCH response)\n! not taken\n")
+SCENARIO(rule_5_an_error_acknowledges_no_block_of_a_chain,
+    "# 0102030405060708\n> I(0,1) 01020304\n< R(1)2\n> S(RESYNCH request)\n< S(RESYNCH response)\n! not taken\n")
+SCENARIO(the_second_block_of_a_chain_may_meet_a_card_out_of_step_too,
+    "# 0102030405060708\n> I(0,1) 01020304\n< R(1)\n> I(1,0) 05060708\n< R(0)2\n"
+    "> S(RESYNCH request)\n< S(RESYNCH response)\n! not taken\n")
+SCENARIO(after_silence_it_is_not_the_first_word,
+    "> I(0,0) 00A40400\n-\n> R(0)2\n< R(1)2\n> R(0)2\n< I(0,0) 9000\n= 9000\n")
+SCENARIO(a_card_out_of_step_that_does_not_resynchronise_is_dead,
+    "> I(0,0) 00A40400\n< R(1)2\n> S(RESYNCH request)\n-\n> S(RESYNCH request)\n-\n> S(RESYNCH request)\n-\n! dead\n")
 
 /* ---- what no card should say ---- */
 
@@ -380,6 +401,21 @@ static void what_has_not_the_form_of_a_block_is_an_error(void **state)
     }
 }
 
+/* Whatever the card takes, and says it takes. */
+static void blocks_of_ours_are_as_long_as_they_may_be(void **state)
+{
+    (void)state;
+    struct run run = { .answer_size = sizeof run.answer };
+    t1_reset(&run.t1, 4, false);
+    t1_limit_inf(&run.t1, 2);
+    take_line(&run, "# 00A40400");
+    must_send(&run, "> I(0,1) 00A4");
+    hears(&run, "< S(IFS request) FE", false);
+    must_send(&run, "> S(IFS response) FE");
+    hears(&run, "< R(1)", false);
+    must_send(&run, "> I(1,0) 0400");
+}
+
 static void the_longest_blocks_fit(void **state)
 {
     (void)state;
@@ -455,6 +491,13 @@ static const struct CMUnitTest TESTS[] = {
     TEST(s34_the_card_aborts_our_chain_and_the_command_has_failed),
     TEST(after_a_resynchronisation_the_first_block_size_holds_again),
     TEST(an_acknowledgement_of_a_command_that_is_complete_does_not_send_it_again),
+    TEST(a_card_that_expects_another_block_has_not_taken_ours),
+    TEST(it_may_say_so_without_an_error_or_with_any),
+    TEST(a_card_out_of_step_is_not_asked_for_its_last_answer),
+    TEST(rule_5_an_error_acknowledges_no_block_of_a_chain),
+    TEST(the_second_block_of_a_chain_may_meet_a_card_out_of_step_too),
+    TEST(after_silence_it_is_not_the_first_word),
+    TEST(a_card_out_of_step_that_does_not_resynchronise_is_dead),
     TEST(a_request_for_time_without_a_number_is_wrong),
     TEST(a_block_size_of_0_or_255_is_wrong),
     TEST(a_response_to_nothing_is_wrong),
@@ -471,6 +514,7 @@ static const struct CMUnitTest TESTS[] = {
     TEST(a_card_that_does_not_negotiate_is_resynchronised),
     TEST(with_a_crc_blocks_end_in_two_bytes_of_it),
     TEST(what_has_not_the_form_of_a_block_is_an_error),
+    TEST(blocks_of_ours_are_as_long_as_they_may_be),
     TEST(the_longest_blocks_fit),
     cmocka_unit_test(when_nothing_is_due_a_block_or_silence_is_the_end),
 };

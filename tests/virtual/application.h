@@ -28,6 +28,10 @@ struct application_class {
     int64_t reset_us; /* how long it takes to erase all, without a sign of life; 0: no time to speak of */
     void (*free)(void *card); /* NULL is allowed */
     void (*reset)(void *card); /* the power was cut */
+    /* Of an application that is a task in the key's own processor; NULL: nothing more happens. The task begins, and
+     * does not know whether there was one before; the task is killed in its command. */
+    void (*start)(void *card), (*cancel)(void *card);
+    bool (*is_terminated)(const void *card); /* NULL: it cannot be */
     /* Begins to execute one command APDU, which is copied. One that will be refused is quick, whatever its name. The
      * computation of a slow one runs in a thread. One command at a time. */
     enum application_effort (*begin)(void *card, const uint8_t *command, size_t length);

@@ -173,13 +173,13 @@ static bool fill(const struct card_memory *memory, struct card_object *object)
     if (is_attributes(object->rule.tag))
         return card_memory_store(memory, object, RSA_2048, sizeof RSA_2048);
     if (object->rule.tag == 0x00f9)
-        return card_memory_store(memory, object, NO_KDF, sizeof NO_KDF);
+        return card_memory_store(memory, object, NO_KDF, memory->profile->gnuk ? 0 : sizeof NO_KDF);
     if (is_interaction(object->rule.tag) && memory->profile->button)
         return card_memory_store(memory, object, UNTOUCHED, sizeof UNTOUCHED);
     return card_memory_store(memory, object, ZEROS, object->rule.least);
 }
 
-void card_memory_reset_pins(struct card_memory *memory)
+static struct card_kdf first_pins(struct card_memory *memory)
 {
     const struct card_object *object = card_memory_object(memory, 0x00f9);
     struct card_kdf kdf = { 0 };
@@ -189,6 +189,19 @@ void card_memory_reset_pins(struct card_memory *memory)
         kdf.user = (struct tlv_view){ (const uint8_t *)"123456", 6 };
         kdf.admin = (struct tlv_view){ (const uint8_t *)"12345678", 8 };
     }
+    return kdf;
+}
+
+bool card_memory_has_first_admin_pin(struct card_memory *memory)
+{
+    const struct card_kdf kdf = first_pins(memory);
+    const struct card_pin *const pin = &memory->pin[PIN_PW3];
+    return pin->length == kdf.admin.length && CRYPTO_memcmp(pin->value, kdf.admin.bytes, pin->length) == 0;
+}
+
+void card_memory_reset_pins(struct card_memory *memory)
+{
+    const struct card_kdf kdf = first_pins(memory);
     card_pin_set(&memory->pin[PIN_PW1], kdf.user.bytes, kdf.user.length);
     card_pin_set(&memory->pin[PIN_RC], NULL, 0);
     card_pin_set(&memory->pin[PIN_PW3], kdf.admin.bytes, kdf.admin.length);

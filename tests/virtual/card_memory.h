@@ -59,6 +59,8 @@ bool card_memory_store(const struct card_memory *memory, struct card_object *obj
                        size_t length);
 
 /* PW1 and PW3 as the KDF object wants them, or the factory's; no resetting code. */
+/* Whether the admin PIN is that of the factory, or that of the KDF object. */
+bool card_memory_has_first_admin_pin(struct card_memory *memory);
 void card_memory_reset_pins(struct card_memory *memory);
 
 /* Takes the key over, which may be NULL. */

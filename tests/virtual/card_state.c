@@ -52,7 +52,7 @@ static bool load_key(struct card_memory *memory, unsigned id, unsigned origin, c
 
 static bool load_pin(struct card_memory *memory, unsigned id, unsigned tries, const uint8_t *bytes, size_t length)
 {
-    const bool none = id == PIN_RC && length == 0 && tries == 0;
+    const bool none = id != PIN_PW1 && length == 0 && tries == 0; /* no resetting code, or no admin PIN of its own */
     if (id >= PIN_COUNT || tries > CARD_PIN_TRIES || length > CARD_PIN_MAX ||
         (!none && length < memory->pin[id].minimum))
         return false;

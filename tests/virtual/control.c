@@ -216,6 +216,19 @@ static bool descriptors(const struct control_target *target, int count, char *co
     return way >= 0;
 }
 
+static bool hid(const struct control_target *target, int count, char *const words[], struct reply *reply)
+{
+    static const uint8_t get_data[] = { 0x00, 0xca, 0x00, 0xc4, 0x00 };
+    unsigned commands;
+    (void)count;
+    if (!read_number(words[0], 100, &commands))
+        return false;
+    for (; commands > 0; commands--)
+        if (!device_sibling_apdu(target->device, get_data, sizeof get_data))
+            SAY(reply, "error hid: nobody else has commands for the card of this key");
+    return true;
+}
+
 static bool hid_reset(const struct control_target *target, int count, char *const words[], struct reply *reply)
 {
     (void)count, (void)words, (void)reply;
@@ -282,6 +295,7 @@ static const struct {
     { "ask-ifs", 1, 1, ask_ifs },     { "ask-abort", 0, 0, ask_abort }, { "lie-about-wtx", 1, 1, lie_about_wtx },
     { "freeze", 1, 1, freeze },       { "stall", 1, 1, stall },         { "answer", 2, 2, spoil_answers },
     { "stale", 1, 1, stale },         { "hid-reset", 0, 0, hid_reset }, { "descriptors", 1, 1, descriptors },
+    { "hid", 1, 1, hid },
     { "counters", 0, 0, counters },   { "busy", 0, 0, busy },           { "apdus", 0, 0, apdus },
     { "packet", 0, PACKET_WORDS_MAX, packet },
     { "blocks", 0, 0, blocks },       { "stats", 0, 0, stats },         { "touch", 0, 0, touch },

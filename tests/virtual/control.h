@@ -21,6 +21,7 @@
  *   packet none                        what has not happened yet will not
  *   packet                             ok none|waiting|struck|paused: how far it is (packet_words.h)
  *   descriptors right|cut|garbage|total-long|total-short|endless
+ *   hid N                              the other interface has N commands for the card: GET DATA of the PIN status
  *   hid-reset                          the other interface resets the card
  *   counters                           ok pw1=N rc=N pw3=N [pin=N puk=N]
  *   busy                               ok busy|idle: a command runs or an answer is unread

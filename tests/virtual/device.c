@@ -10,7 +10,8 @@
 enum { TO_DEVICE = 0, TO_INTERFACE = 1, TO_ENDPOINT = 2 };
 enum { GET_STATUS = 0, CLEAR_FEATURE = 1, SET_FEATURE = 3, SET_ADDRESS = 5, GET_DESCRIPTOR = 6, GET_CONFIGURATION = 8,
        SET_CONFIGURATION = 9, GET_INTERFACE = 10, SET_INTERFACE = 11 };
-enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_ENDPOINT = 5,
+enum { DESCRIPTOR_DEVICE = 1, DESCRIPTOR_CONFIGURATION = 2, DESCRIPTOR_STRING = 3, DESCRIPTOR_INTERFACE = 4,
+       DESCRIPTOR_ENDPOINT = 5,
        DESCRIPTOR_BOS = 15 };
 
 void device_free(struct device *device)
@@ -67,6 +68,19 @@ void device_reset_by_sibling(struct device *device)
         device->firmware->reset_by_sibling(device);
 }
 
+bool device_sibling_apdu(struct device *device, const uint8_t *apdu, size_t length)
+{
+    if (!device->powered || !device->firmware->sibling_apdu)
+        return false;
+    device->firmware->sibling_apdu(device, apdu, length);
+    return true;
+}
+
+size_t device_sibling_answer(const struct device *device)
+{
+    return device->firmware->sibling_answer ? device->firmware->sibling_answer(device) : 0;
+}
+
 /* ---- descriptors ---- */
 
 bool device_configure(struct device *device, unsigned value)
@@ -97,7 +111,7 @@ size_t device_packet_size(const struct device *device, uint8_t endpoint)
     return 0;
 }
 
-/* USB 2.0 §9.6.7; some firmwares count NUL characters in bLength that belong to no text. */
+/* USB 2.0 §9.6.7; in some firmwares a string is an array that may be longer than the text. */
 static size_t string_descriptor(const struct identity *identity, size_t index, uint8_t bytes[255])
 {
     static const uint8_t languages[] = { 4, DESCRIPTOR_STRING, 0x09, 0x04 };
@@ -109,8 +123,8 @@ static size_t string_descriptor(const struct identity *identity, size_t index, u
     if (index >= sizeof identity->strings / sizeof identity->strings[0] || !identity->strings[index])
         return 0;
     const char *text = identity->strings[index];
-    const size_t characters = strlen(text);
-    for (size_t i = 0; i < characters + identity->string_padding && length + 2 <= 254; i++) {
+    const size_t characters = strlen(text), least = index < 4 ? identity->string_lengths[index] : 0;
+    for (size_t i = 0; (i < characters || length < least) && length + 2 <= 254; i++) {
         bytes[length++] = i < characters ? (uint8_t)text[i] : 0;
         bytes[length++] = 0;
     }
@@ -182,13 +196,25 @@ static enum handshake asked_of_endpoint(struct device *device, const struct setu
         const uint8_t status[2] = { (device->halted & bit) != 0, 0 };
         return setup->request == GET_STATUS ? give(setup, data, length, status, sizeof status) : HANDSHAKE_STALL;
     }
-    if (setup->request == CLEAR_FEATURE && halt_feature)
+    if (setup->request == CLEAR_FEATURE && halt_feature) {
         device->halted &= ~bit;
-    else if (setup->request == SET_FEATURE && halt_feature)
+        if (device->firmware->halt_cleared)
+            device->firmware->halt_cleared(device, (uint8_t)setup->index);
+    } else if (setup->request == SET_FEATURE && halt_feature)
         device->halted |= bit;
     else
         return HANDSHAKE_STALL;
     return HANDSHAKE_ACK;
+}
+
+static bool has_interface(const struct device *device, uint16_t number)
+{
+    const uint8_t *bytes = device->identity->configuration;
+    const size_t length = device->identity->configuration_len;
+    for (size_t at = 0; at + 3 <= length && bytes[at] > 0; at += bytes[at])
+        if (bytes[at + 1] == DESCRIPTOR_INTERFACE && bytes[at + 2] == number)
+            return true;
+    return false;
 }
 
 static enum handshake asked_of_interface(struct device *device, const struct setup *setup, uint8_t *data,
@@ -199,9 +225,11 @@ static enum handshake asked_of_interface(struct device *device, const struct set
     case GET_STATUS:
         return give(setup, data, length, zeros, 2);
     case GET_INTERFACE:
+        if (!has_interface(device, setup->index))
+            return HANDSHAKE_STALL;
         return give(setup, data, length, zeros, 1);
     case SET_INTERFACE:
-        if (setup->value != 0)
+        if (setup->value != 0 || !has_interface(device, setup->index))
             return HANDSHAKE_STALL;
         if (device->firmware->interface_set)
             device->firmware->interface_set(device);

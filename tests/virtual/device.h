@@ -43,6 +43,7 @@ struct firmware {
     void (*reset)(struct device *device); /* bus reset */
     void (*configured)(struct device *device); /* SET_CONFIGURATION, also with the value it has; may be NULL */
     void (*interface_set)(struct device *device); /* SET_INTERFACE; may be NULL */
+    void (*halt_cleared)(struct device *device, uint8_t endpoint); /* CLEAR_FEATURE(ENDPOINT_HALT); may be NULL */
     /* Class and vendor requests, and what is asked of an interface. data has room for setup->length bytes and holds
      * them when the host sends; *length: bytes of the data stage, set when the host receives. */
     enum handshake (*control)(struct device *device, const struct setup *setup, uint8_t *data, size_t *length);
@@ -52,6 +53,9 @@ struct firmware {
     int64_t (*next_us)(const struct device *device);     /* when it will change on its own; may be past, or never */
     bool (*busy)(const struct device *device);           /* a command runs, or an answer has not been read */
     void (*reset_by_sibling)(struct device *device);     /* another interface's command resets the card */
+    /* Another interface's command is an APDU for the card; both may be NULL. */
+    void (*sibling_apdu)(struct device *device, const uint8_t *apdu, size_t length);
+    size_t (*sibling_answer)(const struct device *device);
     void (*free)(struct device *device);
 };
 
@@ -101,3 +105,11 @@ void device_halt(struct device *device, uint8_t endpoint);
 
 bool device_busy(const struct device *device);
 void device_reset_by_sibling(struct device *device);
+
+/* An APDU of another interface for the card, which does not reset it. Several wait for one another. false: the model
+ * has no such interface. */
+bool device_sibling_apdu(struct device *device, const uint8_t *apdu, size_t length);
+
+/* How many bytes came to the last one, without the status word; 0: it failed, or there was none. */
+#define DEVICE_SIBLING_WAITS SIZE_MAX
+size_t device_sibling_answer(const struct device *device);

@@ -17,6 +17,25 @@ static void reset(void *context)
     fake_openpgp.resets++;
 }
 
+static void start(void *context)
+{
+    (void)context;
+    fake_openpgp.started++;
+}
+
+static void cancel(void *context)
+{
+    struct card *const card = context;
+    card->answer_len = 0;
+    fake_openpgp.cancelled++;
+}
+
+static bool is_terminated(const void *context)
+{
+    (void)context;
+    return fake_openpgp.terminated;
+}
+
 static enum application_effort begin(void *context, const uint8_t *command, size_t length)
 {
     struct card *const card = context;
@@ -79,7 +98,8 @@ static struct application_tries tries(const void *card)
 }
 
 static const struct application_class CLASS = {
-    .free = free, .reset = reset, .begin = begin, .waits_for_touch = waits_for_touch, .touch = touch,
+    .free = free, .reset = reset, .start = start, .cancel = cancel, .is_terminated = is_terminated, .begin = begin,
+    .waits_for_touch = waits_for_touch, .touch = touch,
     .touch_timeout = touch_timeout, .done = done, .finish = finish, .tries = tries,
 };
 

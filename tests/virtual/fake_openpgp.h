@@ -13,6 +13,8 @@ struct fake_openpgp {
     bool untouched;      /* set by the test: the commands from now on wait for a touch, which resets it */
     unsigned waited;     /* finish() was called all the same, and had to wait */
     unsigned begun, resets, untouched_long; /* the last: a touch did not come in time */
+    unsigned started, cancelled; /* as a task in the key's own processor */
+    bool terminated; /* set by the test */
     size_t command_len;  /* of the last command */
     uint8_t command[APPLICATION_COMMAND_MAX];
 };

@@ -22,6 +22,10 @@ static struct device *new_storage(const struct identity *identity, struct icc *i
                                   const struct firmware_options *options)
 {
     struct storage_options storage = storage_defaults;
+    if (strcmp(identity->firmware, "storage-0.29") == 0)
+        storage.version = STORAGE_0_29;
+    else if (strcmp(identity->firmware, "storage-0.43") == 0)
+        storage.version = STORAGE_0_43;
     if (options->first_byte_limit_us > 0)
         storage.first_byte_limit_us = options->first_byte_limit_us;
     return storage_new(identity, icc, &storage);
@@ -43,10 +47,8 @@ static struct device *new_gnuk_2010(const struct identity *identity, struct icc 
 
 static struct device *new_nk3(const struct identity *identity, struct icc *icc, const struct firmware_options *options)
 {
-    const unsigned version = (unsigned)identity->device[13] << 8 | identity->device[12]; /* bcdDevice */
-    const struct nk3_options nk3 = { .survives_abort = version >= 0x0103 };
-    (void)options;
-    return nk3_new(identity, icc, &nk3);
+    (void)options; /* bcdDevice says which it is */
+    return nk3_new(identity, icc);
 }
 
 static const struct {
@@ -59,6 +61,8 @@ static const struct {
     { "nk3", new_nk3 },
     { "pro", new_pro },
     { "storage", new_storage },
+    { "storage-0.29", new_storage },
+    { "storage-0.43", new_storage },
 };
 
 struct device *firmware_new(const struct identity *identity, struct icc *icc, const struct firmware_options *options)

@@ -2,30 +2,34 @@
 /*
  * gnuk.c - the firmware of Nitrokey Start and other Gnuk tokens, as the host sees it.
  *
- *   START --IccPowerOn--> WAIT --XfrBlock--> EXECUTE --answer read--> WAIT
+ *   START --IccPowerOn--> WAIT --XfrBlock--> EXECUTE --answer--> WAIT
  *     ^                    |                   |
  *     +--IccPowerOff-------+    SET_CONFIGURATION, a bus reset: START, the command is lost
  *
  * While it executes, and until what it has to say is read, the bulk OUT endpoint answers NAK. A time extension comes at
  * once (formerly not), and again 1.95 s after the host has read one; the answer waits until the extension has been
  * read. One that asks for a touch comes at once in any case. Every error is an RDR_to_PC_SlotStatus.
+ * An answer that fills one packet has no empty one behind it, longer ones have.
+ * The application is a thread that IccPowerOn begins. IccPowerOff lets it end, and with it what PINs are verified;
+ * SET_CONFIGURATION kills it, and that stays.
  * The vendor request CARD_CHANGE takes the card out (ABSENT) and puts it in again (START).
+ * As in usb-ccid.c of Gnuk 1.2.19: ccid_thread, ccid_handle_data, ccid_send_data_block_internal.
  */
 #include "gnuk.h"
 #include <stdlib.h>
 #include <string.h>
+#include "application.h"
+#include "gnuk_apdu.h"
 
-#define HEADER 10
-#define PACKET 64
-#define LONGEST_MESSAGE 271
 #define EXTENSION_US 1950000
 #define TICKS_UNTOUCHED 7 /* with the seventh it waits no longer for a touch */
-#define CLA_CHAIN 0x10
-#define INS_GET_RESPONSE 0xc0
+#define LIFE_CYCLE_FROM_END 4 /* where an ATR tells it, before a status word and TCK */
 
+enum { POWER_ON = 0x62, POWER_OFF = 0x63, GET_SLOT_STATUS = 0x65, SECURE = 0x69, XFR_BLOCK = 0x6f };
+enum { SET_PARAMETERS = 0x61, GET_PARAMETERS = 0x6c, RESET_PARAMETERS = 0x6d };
 enum { DATA_BLOCK = 0x80, SLOT_STATUS = 0x81, PARAMETERS = 0x82 };
 enum { ACTIVE = 0x00, INACTIVE = 0x01, NO_CARD = 0x02, FAILED = 0x40, EXTENSION = 0x80 };
-enum { UNSUPPORTED = 0x00, BAD_LENGTH = 0x01, BAD_LEVEL = 0x08, TOUCH_ME = 0xff };
+enum { UNSUPPORTED = 0x00, BAD_LENGTH = 0x01, BAD_LEVEL = 0x08, BAD_DATA = 0x0a, TOUCH_ME = 0xff };
 enum { GET_CLOCK_FREQUENCIES = 2, GET_DATA_RATES = 3, CARD_CHANGE = 3 };
 enum { INSERT = 0, REMOVE = 1, TOGGLE = 2 };
 
@@ -36,12 +40,15 @@ struct gnuk {
     struct icc *icc;
     enum state state;
     bool extension_at_once;
+    bool runs; /* the application's thread */
     int64_t extension_us; /* when the next one is due */
     unsigned ticks;       /* so often has one been due for this command */
-    bool asks_for_touch;
-    uint8_t request[LONGEST_MESSAGE + PACKET], answer[LONGEST_MESSAGE];
-    size_t received, length, sent; /* length: of the answer; 0: there is none to be read */
-    bool presence_due, change_due; /* to be told; to be done when nothing runs and nothing is unread */
+    bool asks_for_touch, asks_for_pinpad;
+    struct gnuk_apdu apdu;
+    bool receives; /* the OUT endpoint is open */
+    uint8_t answer[GNUK_HEADER + GNUK_ANSWER_MAX];
+    size_t length, sent; /* of the answer; length 0: there is none to be read */
+    bool presence_due, change_due; /* to be told; to be done when nothing runs */
 };
 
 static struct gnuk *gnuk_of(struct device *device)
@@ -51,16 +58,20 @@ static struct gnuk *gnuk_of(struct device *device)
 
 /* ---- answers ---- */
 
-static void say(struct gnuk *gnuk, uint8_t type, uint8_t status, uint8_t error, const uint8_t *data, size_t length)
+static void has_sent(struct gnuk *gnuk);
+
+static void say(struct gnuk *gnuk, uint8_t type, uint8_t sequence, uint8_t status, uint8_t error, const uint8_t *data,
+                size_t length)
 {
-    const uint8_t header[HEADER] = { type, (uint8_t)length, (uint8_t)(length >> 8), 0, 0, 0, gnuk->request[6], status,
-                                     error, 0 };
-    memcpy(gnuk->answer, header, HEADER);
+    const uint8_t header[GNUK_HEADER] = { type, (uint8_t)length, (uint8_t)(length >> 8), 0, 0, 0, sequence, status,
+                                          error, 0 };
+    memcpy(gnuk->answer, header, sizeof header);
     if (length > 0)
-        memcpy(gnuk->answer + HEADER, data, length);
-    gnuk->length = faults_spoil_answer(faults_next_answer(&gnuk->device.faults), gnuk->answer, HEADER + length);
+        memcpy(gnuk->answer + sizeof header, data, length);
+    gnuk->length = faults_spoil_answer(faults_next_answer(&gnuk->device.faults), gnuk->answer, sizeof header + length);
     gnuk->sent = 0;
-    gnuk->received = 0;
+    if (gnuk->length == 0) /* swallowed */
+        has_sent(gnuk);
 }
 
 static uint8_t slot_status(const struct gnuk *gnuk)
@@ -68,124 +79,198 @@ static uint8_t slot_status(const struct gnuk *gnuk)
     return gnuk->state == ABSENT ? NO_CARD : gnuk->state == START ? INACTIVE : ACTIVE;
 }
 
+static void say_status(struct gnuk *gnuk, uint8_t failed, uint8_t error)
+{
+    say(gnuk, SLOT_STATUS, gnuk->apdu.header[6], failed | slot_status(gnuk), error, NULL, 0);
+}
+
 static void refuse(struct gnuk *gnuk, uint8_t error)
 {
-    say(gnuk, SLOT_STATUS, FAILED | slot_status(gnuk), error, NULL, 0);
+    say_status(gnuk, FAILED, error);
+}
+
+/* Of an XfrBlock: its own bSeq, and not that of a header which brought nothing. */
+static void reply(struct gnuk *gnuk, const struct gnuk_reply *reply)
+{
+    uint8_t bytes[GNUK_ANSWER_MAX];
+    memcpy(bytes, gnuk->apdu.bytes + reply->begins, reply->length);
+    bytes[reply->length] = (uint8_t)(reply->status_word >> 8);
+    bytes[reply->length + 1] = (uint8_t)reply->status_word;
+    say(gnuk, DATA_BLOCK, gnuk->apdu.sequence, ACTIVE, 0, bytes, reply->length + 2);
 }
 
 static void extend(struct gnuk *gnuk, uint8_t multiplier)
 {
-    say(gnuk, DATA_BLOCK, EXTENSION, multiplier, NULL, 0);
+    say(gnuk, DATA_BLOCK, gnuk->apdu.sequence, EXTENSION, multiplier, NULL, 0);
     gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
+}
+
+/* The application's answer, 0: there is none yet. Without a PIN pad a Secure command fails. */
+static size_t take_answer(struct gnuk *gnuk, bool extension_due, uint8_t answer[APPLICATION_ANSWER_MAX])
+{
+    static const uint8_t NO_PINPAD[] = { 0x6f, 0x00 };
+    if (!gnuk->asks_for_pinpad)
+        return icc_take_answer(gnuk->icc, gnuk->device.now_us, answer, APPLICATION_ANSWER_MAX);
+    if (extension_due)
+        return 0;
+    gnuk->asks_for_pinpad = false;
+    memcpy(answer, NO_PINPAD, sizeof NO_PINPAD);
+    return sizeof NO_PINPAD;
 }
 
 /* What is due while a command runs: the answer, or a time extension. The first one never asks for a touch: the
  * application has not yet come so far. */
 static void go_on_executing(struct gnuk *gnuk)
 {
-    uint8_t answer[LONGEST_MESSAGE - HEADER];
+    uint8_t answer[APPLICATION_ANSWER_MAX];
     const bool due = gnuk->device.now_us >= gnuk->extension_us;
     gnuk->ticks += due;
     if (due && gnuk->ticks == TICKS_UNTOUCHED)
         icc_touch_timeout(gnuk->icc, gnuk->device.now_us);
-    const size_t length = icc_take_answer(gnuk->icc, gnuk->device.now_us, answer, sizeof answer);
+    const size_t length = take_answer(gnuk, due, answer);
     const bool untouched = icc_waits_for_touch(gnuk->icc);
     if (length > 0) {
+        const struct gnuk_reply whole = gnuk_apdu_end(&gnuk->apdu, answer, length);
         gnuk->state = WAIT;
-        say(gnuk, DATA_BLOCK, ACTIVE, 0, answer, length);
+        reply(gnuk, &whole);
     } else if (due && gnuk->ticks == 1 && gnuk->extension_at_once) {
         extend(gnuk, 1);
     } else if (due || (untouched && !gnuk->asks_for_touch)) {
         gnuk->asks_for_touch = untouched;
         extend(gnuk, untouched ? TOUCH_ME : 1);
     }
+    explicit_bzero(answer, sizeof answer);
 }
 
+/* ---- the application ---- */
+
+static void start_application(struct gnuk *gnuk)
+{
+    if (!gnuk->runs)
+        icc_start(gnuk->icc, gnuk->device.now_us);
+    gnuk->runs = true;
+}
+
+static void end_application(struct gnuk *gnuk)
+{
+    if (gnuk->runs)
+        icc_power_off(gnuk->icc);
+    gnuk->runs = false;
+}
+
+static void kill_application(struct gnuk *gnuk)
+{
+    if (gnuk->runs)
+        icc_cancel(gnuk->icc, gnuk->device.now_us);
+    gnuk->runs = false;
+}
+
+/* A command that runs comes to its end first, and then nobody opens the OUT endpoint again. */
 static void change_card(struct gnuk *gnuk)
 {
-    icc_power_off(gnuk->icc);
+    uint8_t answer[APPLICATION_ANSWER_MAX];
+    const bool ready = gnuk->state != EXECUTE ||
+                       icc_take_answer(gnuk->icc, gnuk->device.now_us, answer, sizeof answer) > 0;
+    if (!ready)
+        return;
+    end_application(gnuk);
     gnuk->state = gnuk->state == ABSENT ? START : ABSENT;
     gnuk->presence_due = true;
     gnuk->change_due = false;
+    explicit_bzero(answer, sizeof answer);
 }
 
-/* What is due; nothing while something is unread. */
+/* What is due; of a command that runs nothing while something is unread. */
 static void go_on(struct gnuk *gnuk)
 {
-    if (gnuk->length > 0)
-        return;
-    if (gnuk->state == EXECUTE)
-        go_on_executing(gnuk);
-    else if (gnuk->change_due)
+    if (gnuk->change_due)
         change_card(gnuk);
+    else if (gnuk->length == 0 && gnuk->state == EXECUTE)
+        go_on_executing(gnuk);
 }
 
 /* ---- messages ---- */
 
+/* The ATR with the life cycle that the card has now (ISO 7816-4 §12.1.1.11), and TCK. */
 static void power_on(struct gnuk *gnuk)
 {
-    size_t length = gnuk->device.identity->atr_len;
-    if (gnuk->state == START)
-        (void)icc_reset(gnuk->icc, gnuk->device.now_us, &length);
+    uint8_t atr[33];
+    const size_t length = gnuk->device.identity->atr_len;
+    memcpy(atr, gnuk->device.identity->atr, length);
+    gnuk_apdu_reset(&gnuk->apdu);
+    start_application(gnuk);
     gnuk->state = WAIT; /* a verified PIN stays verified if it was there already */
-    say(gnuk, DATA_BLOCK, ACTIVE, 0, gnuk->device.identity->atr, gnuk->device.identity->atr_len);
+    if (icc_is_terminated(gnuk->icc) && length > LIFE_CYCLE_FROM_END && atr[length - LIFE_CYCLE_FROM_END] == 0x05) {
+        atr[length - LIFE_CYCLE_FROM_END] ^= 0x05 ^ 0x03;
+        atr[length - 1] ^= 0x05 ^ 0x03;
+    }
+    say(gnuk, DATA_BLOCK, gnuk->apdu.header[6], ACTIVE, 0, atr, length);
 }
 
 static void power_off(struct gnuk *gnuk)
 {
-    icc_power_off(gnuk->icc);
+    gnuk_apdu_reset(&gnuk->apdu);
+    end_application(gnuk);
     gnuk->state = START;
-    say(gnuk, SLOT_STATUS, INACTIVE, 0, NULL, 0);
+    say_status(gnuk, 0, 0);
 }
 
-/* A short APDU whose Lc is true (ISO 7816-4 §5.1). */
-static bool is_apdu(const uint8_t *apdu, size_t length)
+static void begin_to_execute(struct gnuk *gnuk)
 {
-    const size_t head = 5;
-    if (length <= head)
-        return length >= 4;
-    return length == head + apdu[4] || length == head + apdu[4] + 1;
-}
-
-/* The parts of a chain and GET RESPONSE do not get as far as the application: they are answered at once. */
-static void execute(struct gnuk *gnuk, const uint8_t *apdu, size_t length)
-{
-    const bool at_once = gnuk->extension_at_once && !(apdu[0] & CLA_CHAIN) && apdu[1] != INS_GET_RESPONSE;
-    icc_execute(gnuk->icc, gnuk->device.now_us, apdu, length);
     gnuk->state = EXECUTE;
-    gnuk->extension_us = gnuk->device.now_us + (at_once ? 0 : EXTENSION_US);
+    gnuk->extension_us = gnuk->device.now_us + (gnuk->extension_at_once ? 0 : EXTENSION_US);
     gnuk->ticks = 0;
     gnuk->asks_for_touch = false;
-    gnuk->received = 0;
     go_on(gnuk);
 }
 
-static void transfer(struct gnuk *gnuk, size_t length)
+static void transfer(struct gnuk *gnuk)
 {
-    const uint8_t *const apdu = gnuk->request + HEADER;
-    if (!is_apdu(apdu, length))
-        refuse(gnuk, BAD_LENGTH);
-    else if (gnuk->request[8] != 0 || gnuk->request[9] != 0)
+    uint8_t command[GNUK_APDU_MAX];
+    struct gnuk_reply at_once;
+    if (gnuk->apdu.header[8] != 0 || gnuk->apdu.header[9] != 0) {
         refuse(gnuk, BAD_LEVEL);
-    else
-        execute(gnuk, apdu, length);
+    } else if (!gnuk_apdu_begin(&gnuk->apdu, &at_once)) {
+        reply(gnuk, &at_once);
+    } else {
+        icc_execute(gnuk->icc, gnuk->device.now_us, command, gnuk_apdu_command(&gnuk->apdu, command));
+        explicit_bzero(command, sizeof command);
+        begin_to_execute(gnuk);
+    }
 }
 
-static void dispatch(struct gnuk *gnuk, size_t length)
+/* PIN entry at the token: verification or modification. */
+static void secure(struct gnuk *gnuk)
+{
+    if (gnuk->apdu.at > 0) {
+        gnuk_apdu_reset(&gnuk->apdu);
+        refuse(gnuk, BAD_LENGTH);
+    } else if (gnuk->apdu.bytes[0] > 0x01) {
+        refuse(gnuk, BAD_DATA);
+    } else {
+        gnuk->apdu.state = APDU_RUNS;
+        gnuk->asks_for_pinpad = true;
+        begin_to_execute(gnuk);
+    }
+}
+
+static void dispatch(struct gnuk *gnuk)
 {
     static const uint8_t PARAMETER_BYTES[] = { 0x11, 0x11, 0xfe, 0x55, 0x03, 0xfe, 0x00 };
-    const uint8_t type = gnuk->request[0];
-    const bool present = gnuk->state != ABSENT;
-    if (type == 0x62 && present) {
+    const uint8_t type = gnuk->apdu.header[0];
+    const bool present = gnuk->state != ABSENT, waits = gnuk->state == WAIT;
+    if (type == POWER_ON && present) {
         power_on(gnuk);
-    } else if (type == 0x63 && present) {
+    } else if (type == POWER_OFF && present) {
         power_off(gnuk);
-    } else if (type == 0x65) {
-        say(gnuk, SLOT_STATUS, slot_status(gnuk), 0, NULL, 0);
-    } else if (type == 0x6f && gnuk->state == WAIT) {
-        transfer(gnuk, length);
-    } else if ((type == 0x61 || type == 0x6c || type == 0x6d) && gnuk->state == WAIT) {
-        say(gnuk, PARAMETERS, ACTIVE, 0, PARAMETER_BYTES, sizeof PARAMETER_BYTES);
+    } else if (type == GET_SLOT_STATUS) {
+        say_status(gnuk, 0, 0);
+    } else if (type == XFR_BLOCK && waits) {
+        transfer(gnuk);
+    } else if (type == SECURE && waits) {
+        secure(gnuk);
+    } else if ((type == SET_PARAMETERS || type == GET_PARAMETERS || type == RESET_PARAMETERS) && waits) {
+        say(gnuk, PARAMETERS, gnuk->apdu.header[6], ACTIVE, 0, PARAMETER_BYTES, sizeof PARAMETER_BYTES);
         gnuk->answer[9] = 1; /* bProtocolNum */
     } else {
         refuse(gnuk, UNSUPPORTED);
@@ -197,23 +282,34 @@ static void dispatch(struct gnuk *gnuk, size_t length)
 static enum handshake gnuk_out(struct device *device, uint8_t endpoint, const uint8_t *packet, size_t length)
 {
     struct gnuk *const gnuk = gnuk_of(device);
-    if (endpoint != device->identity->bulk_out || gnuk->state == EXECUTE || gnuk->length > 0)
+    if (endpoint != device->identity->bulk_out || !gnuk->receives)
         return HANDSHAKE_NAK;
-    if (gnuk->received == 0 && length < HEADER)
+    if (!gnuk_apdu_take(&gnuk->apdu, packet, length))
         return HANDSHAKE_ACK;
-    if (gnuk->received + length <= sizeof gnuk->request)
-        memcpy(gnuk->request + gnuk->received, packet, length);
-    gnuk->received += length;
-    const uint8_t *const dw = gnuk->request + 1;
-    const uint32_t said = (uint32_t)dw[0] | (uint32_t)dw[1] << 8 | (uint32_t)dw[2] << 16 | (uint32_t)dw[3] << 24;
-    const size_t came = gnuk->received - HEADER;
-    if (length == PACKET && came < said)
-        return HANDSHAKE_ACK;
-    if (came != said || gnuk->received > LONGEST_MESSAGE)
+    gnuk->receives = false;
+    if (gnuk->apdu.failed) {
+        gnuk_apdu_reset(&gnuk->apdu);
         refuse(gnuk, BAD_LENGTH);
-    else
-        dispatch(gnuk, said);
+    } else {
+        dispatch(gnuk);
+    }
     return HANDSHAKE_ACK;
+}
+
+static void receive(struct gnuk *gnuk)
+{
+    gnuk_apdu_expect(&gnuk->apdu);
+    gnuk->receives = true;
+}
+
+/* The host has read a message to its end. */
+static void has_sent(struct gnuk *gnuk)
+{
+    gnuk->length = 0;
+    gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
+    if (gnuk_apdu_read(&gnuk->apdu))
+        receive(gnuk);
+    go_on(gnuk);
 }
 
 static enum handshake bulk_in(struct gnuk *gnuk, uint8_t *packet, size_t *length)
@@ -221,14 +317,11 @@ static enum handshake bulk_in(struct gnuk *gnuk, uint8_t *packet, size_t *length
     const size_t left = gnuk->length - gnuk->sent;
     if (gnuk->length == 0)
         return HANDSHAKE_NAK;
-    *length = left < PACKET ? left : PACKET;
+    *length = left < GNUK_PACKET ? left : GNUK_PACKET;
     memcpy(packet, gnuk->answer + gnuk->sent, *length);
     gnuk->sent += *length;
-    if (*length < PACKET) { /* a shorter packet, perhaps an empty one, ends the message */
-        gnuk->length = 0;
-        gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
-        go_on(gnuk);
-    }
+    if (*length < GNUK_PACKET || gnuk->length == GNUK_PACKET)
+        has_sent(gnuk);
     return HANDSHAKE_ACK;
 }
 
@@ -276,10 +369,12 @@ static enum handshake gnuk_control(struct device *device, const struct setup *se
 static void begin_anew(struct device *device)
 {
     struct gnuk *const gnuk = gnuk_of(device);
-    icc_power_off(gnuk->icc);
+    kill_application(gnuk);
+    gnuk_apdu_reset(&gnuk->apdu);
     gnuk->state = START;
-    gnuk->received = gnuk->length = 0;
-    gnuk->change_due = false;
+    gnuk->length = 0;
+    gnuk->change_due = gnuk->asks_for_pinpad = false;
+    receive(gnuk);
 }
 
 static void gnuk_configured(struct device *device)
@@ -292,6 +387,9 @@ static void gnuk_power(struct device *device, bool on)
 {
     (void)on;
     begin_anew(device);
+    icc_power_off(gnuk_of(device)->icc);
+    gnuk_of(device)->apdu = (struct gnuk_apdu){ 0 };
+    begin_anew(device);
 }
 
 static void gnuk_advance(struct device *device)
@@ -302,9 +400,11 @@ static void gnuk_advance(struct device *device)
 static int64_t gnuk_next_us(const struct device *device)
 {
     const struct gnuk *const gnuk = (const struct gnuk *)device;
+    const int64_t answer_us = icc_answer_at(gnuk->icc);
+    if (gnuk->change_due)
+        return answer_us;
     if (gnuk->state != EXECUTE || gnuk->length > 0)
         return DEVICE_NEVER;
-    const int64_t answer_us = icc_answer_at(gnuk->icc);
     return answer_us < gnuk->extension_us ? answer_us : gnuk->extension_us;
 }
 

@@ -210,14 +210,20 @@ static void catch_up(struct icc *icc, int64_t now_us)
 
 /* ---- power ---- */
 
-static void lose_power(struct icc *icc)
+static void forget_command(struct icc *icc)
 {
     if (icc->busy)
         apdu_log_abandoned(icc->log, icc->now_us, icc->command, icc->command_len);
     OPENSSL_cleanse(icc->command, sizeof icc->command);
     OPENSSL_cleanse(icc->answer, sizeof icc->answer);
     icc->answer_len = 0;
-    icc->busy = icc->nobodys = icc->whole = icc->speaking = icc->powered = false;
+    icc->busy = icc->nobodys = icc->whole = icc->speaking = false;
+}
+
+static void lose_power(struct icc *icc)
+{
+    forget_command(icc);
+    icc->powered = false;
     icc->application.class->reset(icc->application.card);
     t1_card_reset(&icc->t1);
 }
@@ -236,6 +242,33 @@ const uint8_t *icc_reset(struct icc *icc, int64_t now_us, size_t *atr_len)
 void icc_power_off(struct icc *icc)
 {
     lose_power(icc);
+}
+
+/* ---- an application that is a task ---- */
+
+void icc_start(struct icc *icc, int64_t now_us)
+{
+    icc->now_us = now_us;
+    icc->powered = true;
+    icc->resets++;
+    apdu_log_reset(icc->log, now_us);
+    if (icc->application.class->start)
+        icc->application.class->start(icc->application.card);
+}
+
+void icc_cancel(struct icc *icc, int64_t now_us)
+{
+    catch_up(icc, now_us);
+    forget_command(icc);
+    icc->powered = false;
+    if (icc->application.class->cancel)
+        icc->application.class->cancel(icc->application.card);
+}
+
+bool icc_is_terminated(const struct icc *icc)
+{
+    const struct application *const runs = &icc->application;
+    return runs->class->is_terminated && runs->class->is_terminated(runs->card);
 }
 
 /* ---- the line ---- */

@@ -48,6 +48,12 @@ void icc_free(struct icc *icc);
 const uint8_t *icc_reset(struct icc *icc, int64_t now_us, size_t *atr_len);
 void icc_power_off(struct icc *icc);
 
+/* An application that is a task in the key's own processor begins, or is killed in its command: what PINs are verified
+ * stays. icc_power_off() is its own end. */
+void icc_start(struct icc *icc, int64_t now_us);
+void icc_cancel(struct icc *icc, int64_t now_us);
+bool icc_is_terminated(const struct icc *icc); /* the card waits for ACTIVATE FILE */
+
 /* The reader sends bytes: one T=1 block. A card that is computing does not hear them. */
 void icc_hear(struct icc *icc, int64_t now_us, const uint8_t *bytes, size_t length);
 

@@ -14,7 +14,7 @@ struct identity {
     const uint8_t *configuration;  /* configuration descriptor with all that follows it */
     size_t configuration_len;
     const char *strings[8];        /* by string index; [0] is unused; NULL = none */
-    unsigned string_padding;       /* NUL characters that the firmware appends to each string */
+    uint8_t string_lengths[4];     /* by string index: bLength, if it is more than the text; the rest is NUL */
     uint8_t ccid_interface;        /* bInterfaceNumber */
     uint8_t bulk_out, bulk_in, interrupt_in; /* endpoint addresses of the CCID interface; 0 = none */
     const uint8_t *atr;

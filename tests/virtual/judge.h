@@ -41,6 +41,8 @@ struct judge_case {
     size_t sent_count;
     const struct judge_executed *executed;
     size_t executed_count;
+    const uint8_t *of_others; /* NULL, or the command that others than these clients send at any time */
+    size_t of_others_length;
 };
 
 /* NULL: all is well. Else what is not, which the caller frees; does not return without memory. */

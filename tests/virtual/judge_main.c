@@ -7,7 +7,7 @@
 #include "judge.h"
 
 static const char USAGE[] =
-    "Usage: judge [--any-order] FIRMWARE SENT LOG\n"
+    "Usage: judge [--any-order] [--of-others HEX] FIRMWARE SENT LOG\n"
     "Compares what clients have sent, a line of hexadecimal digits each, with what virtual-nitrokey --log has written.\n"
     "Says what was executed and not sent, and fails.\n";
 
@@ -94,18 +94,29 @@ static bool read_lines(const char *path, struct lines *lines, void (*take)(struc
 
 int main(int argc, char *argv[])
 {
-    const bool any_order = argc > 1 && strcmp(argv[1], "--any-order") == 0;
-    char **const words = argv + 1 + any_order;
+    struct judge_case facts = { .any_order = false };
     struct lines sent = { 0 }, executed = { 0 };
-    if (argc != 4 + any_order) {
+    int at = 1;
+    if (at < argc && strcmp(argv[at], "--any-order") == 0) {
+        facts.any_order = true;
+        at++;
+    }
+    if (at + 1 < argc && strcmp(argv[at], "--of-others") == 0) {
+        facts.of_others = copy(argv[at + 1], &facts.of_others_length);
+        at += 2;
+    }
+    if (argc != at + 3) {
         fputs(USAGE, stderr);
         return 2;
     }
-    if (!read_lines(words[1], &sent, take_sent) || !read_lines(words[2], &executed, take_executed))
+    if (!read_lines(argv[at + 1], &sent, take_sent) || !read_lines(argv[at + 2], &executed, take_executed))
         return 2;
-    char *const verdict = judge(&(struct judge_case){ .firmware = words[0], .any_order = any_order, .sent = sent.at,
-                                                      .sent_count = sent.count, .executed = executed.at,
-                                                      .executed_count = executed.count });
+    facts.firmware = argv[at];
+    facts.sent = sent.at;
+    facts.sent_count = sent.count;
+    facts.executed = executed.at;
+    facts.executed_count = executed.count;
+    char *const verdict = judge(&facts);
     if (verdict)
         puts(verdict);
     return verdict ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -86,8 +86,8 @@ void libusb_virtual_listen(libusb_virtual_tap tap, void *context)
     listener_context = context;
 }
 
-void libusb_tell(bool received, const uint8_t *bytes, size_t length)
+void libusb_tell(bool received, bool full, const uint8_t *bytes, size_t length)
 {
     if (listener)
-        listener(listener_context, received, bytes, length);
+        listener(listener_context, received, full, bytes, length);
 }

@@ -110,7 +110,7 @@ void virtual_ended(struct urb *urb)
     struct virtual_transfer *const transfer = urb->owner;
     transfer->posted = false;
     if (urb->endpoint & LIBUSB_ENDPOINT_IN && urb->status == URB_OK)
-        libusb_tell(true, urb->buffer, urb->actual);
+        libusb_tell(true, urb->actual == urb->length, urb->buffer, urb->actual);
     if (!transfer->context)
         return;
     take_out(&transfer->context->posted, transfer);
@@ -256,7 +256,7 @@ static int start(struct libusb_device_handle *handle, struct virtual_transfer *t
     if (transfer->context)
         append(&transfer->context->posted, transfer);
     if (!(transfer->urb.endpoint & LIBUSB_ENDPOINT_IN))
-        libusb_tell(false, transfer->urb.buffer, transfer->urb.length);
+        libusb_tell(false, false, transfer->urb.buffer, transfer->urb.length);
     host_submit(slot->host, &transfer->urb);
     virtual_run(slot); /* a host controller does not wait until somebody waits for it */
     return 0;

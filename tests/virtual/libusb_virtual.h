@@ -30,6 +30,6 @@ bool libusb_virtual_fails(const char *function);
 size_t libusb_virtual_held(void);
 
 /* Told of each OUT transfer when it is submitted (received false), and of each IN transfer that has ended well
- * (received true) with what came. NULL: nobody. */
-typedef void (*libusb_virtual_tap)(void *context, bool received, const uint8_t *bytes, size_t length);
+ * (received true) with what came; full: its buffer is, so what follows may belong to it. NULL: nobody. */
+typedef void (*libusb_virtual_tap)(void *context, bool received, bool full, const uint8_t *bytes, size_t length);
 void libusb_virtual_listen(libusb_virtual_tap tap, void *context);

@@ -64,8 +64,8 @@ static const char USAGE[] =
     "                           packet nak in|out|control N SECONDS, packet go, packet none, packet,\n"
     "                           packet cancels reported|unreported,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
-    "                           ask-ifs N, ask-abort, lie-about-wtx N, hid-reset, touch, counters, busy,\n"
-    "                           apdus, blocks, stats, quit\n"
+    "                           ask-ifs N, ask-abort, lie-about-wtx N, hid N, hid-reset, touch, counters,\n"
+    "                           busy, apdus, blocks, stats, quit\n"
     "  --list                   names of the models\n"
     "  --help                   this text\n";
 

@@ -34,15 +34,32 @@ struct openpgp *openpgp_new_profile(const char *state_path, const struct openpgp
     return card;
 }
 
-void openpgp_reset(struct openpgp *card)
+void openpgp_cancel(struct openpgp *card)
 {
     card_job_cancel(card->job);
     card->job = NULL;
     card->waits_for_touch = false;
-    memset(card->verified, 0, sizeof card->verified);
     card->certificate = 0;
     command_chain_forget(&card->chain);
     answer_chain_forget(&card->answer);
+}
+
+void openpgp_start(struct openpgp *card)
+{
+    card->selected = false;
+    card->is_task = true;
+}
+
+void openpgp_reset(struct openpgp *card)
+{
+    openpgp_cancel(card);
+    memset(card->verified, 0, sizeof card->verified);
+    card->selected = false;
+}
+
+bool openpgp_is_terminated(const struct openpgp *card)
+{
+    return card->memory.terminated;
 }
 
 void openpgp_free(struct openpgp *card)
@@ -75,6 +92,8 @@ bool openpgp_allowed(const struct openpgp *card, enum card_access access)
 struct openpgp_tries openpgp_tries(const struct openpgp *card)
 {
     const struct card_pin *pin = card->memory.pin;
+    if (pin[PIN_PW3].length == 0) /* see openpgp_gnuk.c */
+        return (struct openpgp_tries){ .pw1 = pin[PIN_PW1].tries, .rc = pin[PIN_RC].tries, .pw3 = pin[PIN_PW1].tries };
     return (struct openpgp_tries){ .pw1 = pin[PIN_PW1].tries, .rc = pin[PIN_RC].tries, .pw3 = pin[PIN_PW3].tries };
 }
 
@@ -157,6 +176,8 @@ static uint16_t execute(struct openpgp *card, const struct command *command)
 {
     if (card->profile->no_application)
         return SW_NO_FILE;
+    if (card->profile->gnuk)
+        return openpgp_gnuk_execute(card, command);
     if ((command->cla & ~CLA_CHAIN) != 0)
         return SW_NO_CLASS;
     for (size_t i = 0; i < sizeof INSTRUCTIONS / sizeof INSTRUCTIONS[0]; i++)
@@ -175,6 +196,11 @@ static uint16_t take(struct openpgp *card, const uint8_t *apdu, size_t length)
     struct command command;
     if (!command_parse(apdu, length, &command))
         return SW_WRONG_LENGTH;
+    if (card->is_task) {
+        answer_chain_forget(&card->answer);
+        card->answer.expected = SIZE_MAX;
+        return execute(card, &command);
+    }
     answer_chain_expect(&card->answer, &command, true);
     if (command.ins == 0xc0) /* GET RESPONSE */
         return answer_chain_has_more(&card->answer) ? SW_OK : SW_CONDITIONS;

@@ -26,6 +26,12 @@ void openpgp_free(struct openpgp *card);
 
 /* The power was cut: PIN state, selected application and an unfinished command are lost. */
 void openpgp_reset(struct openpgp *card);
+/* Of an application that is a task in the key's own processor: it begins, and nothing is selected; it is killed in its
+ * command. Either way PINs that are verified stay so. From the first start on it is given whole commands, and gives whole
+ * answers whatever Le says: who talks to the host joins and cuts. */
+void openpgp_start(struct openpgp *card);
+void openpgp_cancel(struct openpgp *card);
+bool openpgp_is_terminated(const struct openpgp *card); /* waits for ACTIVATE FILE */
 
 /* What a command costs the chip; it decides the scripted time. */
 enum openpgp_effort { OPENPGP_QUICK, OPENPGP_PRIVATE_KEY, OPENPGP_GENERATE };

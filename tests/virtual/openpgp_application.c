@@ -12,6 +12,21 @@ static void reset(void *card)
     openpgp_reset(card);
 }
 
+static void start(void *card)
+{
+    openpgp_start(card);
+}
+
+static void cancel(void *card)
+{
+    openpgp_cancel(card);
+}
+
+static bool is_terminated(const void *card)
+{
+    return openpgp_is_terminated(card);
+}
+
 /* TERMINATE DF, ACTIVATE FILE */
 static bool is_factory_reset(const uint8_t *command, size_t length)
 {
@@ -65,6 +80,9 @@ static struct application_tries tries(const void *card)
 const struct application_class openpgp_application = {
     .free = free_card,
     .reset = reset,
+    .start = start,
+    .cancel = cancel,
+    .is_terminated = is_terminated,
     .begin = begin,
     .waits_for_touch = waits_for_touch,
     .touch = touch,

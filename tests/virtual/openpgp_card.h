@@ -18,6 +18,7 @@
 #define SW_WRONG_DATA 0x6a80
 #define SW_NO_FILE 0x6a82
 #define SW_NO_MEMORY 0x6a84
+#define SW_MEMORY_FAILURE 0x6581
 #define SW_WRONG_P1_P2 0x6b00
 #define SW_NO_REFERENCE 0x6a88
 #define SW_NO_INSTRUCTION 0x6d00
@@ -31,6 +32,8 @@ struct openpgp {
     struct card_memory memory;
     char *state_path;
     bool verified[VERIFIED_COUNT];
+    bool selected; /* only Gnuk asks */
+    bool is_task;  /* who talks to the host joins chains and cuts answers */
     struct card_job *job; /* of the command under way */
     bool waits_for_touch; /* before that begins */
     enum card_job_kind job_kind;
@@ -57,6 +60,9 @@ uint16_t openpgp_import(struct openpgp *card, const struct command *command);
 uint16_t openpgp_verify(struct openpgp *card, const struct command *command);
 uint16_t openpgp_change(struct openpgp *card, const struct command *command);
 uint16_t openpgp_reset_retry(struct openpgp *card, const struct command *command);
+
+/* openpgp_gnuk.c: a command of Gnuk's application, whole. */
+uint16_t openpgp_gnuk_execute(struct openpgp *card, const struct command *command);
 
 /* openpgp_keys.c */
 uint16_t openpgp_generate(struct openpgp *card, const struct command *command);

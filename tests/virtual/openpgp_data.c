@@ -22,6 +22,8 @@ static bool has(const struct openpgp *card, uint16_t tag)
 static void put_stored(struct openpgp *card, struct tlv_writer *writer, uint16_t tag)
 {
     const struct card_object *object = card_memory_object(&card->memory, tag);
+    if (object->length == 0 && card->profile->gnuk)
+        return;
     tlv_put(writer, tag, object->bytes, object->length);
 }
 
@@ -37,8 +39,11 @@ static void append_row(struct openpgp *card, struct tlv_writer *writer, uint16_t
 static void append_pin_status(struct openpgp *card, struct tlv_writer *writer)
 {
     const struct card_pin *pin = card->memory.pin;
-    const uint8_t status[] = { card->memory.pin_lasts, CARD_PIN_MAX, CARD_PIN_MAX, CARD_PIN_MAX,
-                               (uint8_t)pin[PIN_PW1].tries, (uint8_t)pin[PIN_RC].tries, (uint8_t)pin[PIN_PW3].tries };
+    const bool gnuk = card->profile->gnuk;
+    const uint8_t most = gnuk ? 127 : CARD_PIN_MAX;
+    const unsigned rc = gnuk && pin[PIN_RC].length == 0 ? CARD_PIN_TRIES : pin[PIN_RC].tries;
+    const uint8_t status[] = { card->memory.pin_lasts, most, most, most, (uint8_t)pin[PIN_PW1].tries, (uint8_t)rc,
+                               (uint8_t)pin[PIN_PW3].tries };
     tlv_append(writer, status, sizeof status);
 }
 
@@ -125,8 +130,11 @@ static void append_application(struct openpgp *card, struct tlv_writer *writer)
     put_computed(card, writer, 0x4f);
     put_computed(card, writer, 0x5f52);
     put_computed(card, writer, 0x7f66);
-    put_computed(card, writer, 0x7f74);
+    if (!card->profile->gnuk)
+        put_computed(card, writer, 0x7f74);
     put_computed(card, writer, 0x73);
+    if (card->profile->gnuk)
+        put_computed(card, writer, 0x7f74);
 }
 
 static void append_holder(struct openpgp *card, struct tlv_writer *writer)
@@ -191,9 +199,11 @@ uint16_t openpgp_select_data(struct openpgp *card, const struct command *command
 
 /* ---- GET DATA ---- */
 
-/* Constructed objects come with their own tag and length (OpenPGP card 3.4 §7.2.6). */
-static bool comes_with_tag(uint16_t tag)
+/* Constructed objects come with their own tag and length (OpenPGP card 3.4 §7.2.6), but not from Gnuk. */
+static bool comes_with_tag(const struct openpgp *card, uint16_t tag)
 {
+    if (card->profile->gnuk)
+        return false;
     return tag == 0x65 || tag == 0x6e || tag == 0x7a || tag == 0xfa;
 }
 
@@ -202,7 +212,7 @@ uint16_t openpgp_get_data(struct openpgp *card, const struct command *command)
     const uint16_t tag = (uint16_t)(command->p1 << 8 | command->p2);
     if (command->length > 0)
         return SW_WRONG_LENGTH;
-    if (comes_with_tag(tag))
+    if (comes_with_tag(card, tag))
         return put_computed(card, &card->answer.data, tag) ? SW_OK : SW_NO_REFERENCE;
     if (append_computed(card, &card->answer.data, tag))
         return SW_OK;
@@ -254,6 +264,11 @@ static uint16_t put_kdf(struct openpgp *card, struct card_object *object, const 
 static uint16_t put_object(struct openpgp *card, struct card_object *object, const struct command *command)
 {
     const uint16_t tag = object->rule.tag;
+    if (command->length > object->rule.most && card->profile->gnuk && tag != 0x7f21) { /* the old one goes first */
+        (void)card_memory_store(&card->memory, object, NULL, 0);
+        openpgp_save(card);
+        return SW_MEMORY_FAILURE;
+    }
     if (command->length < object->rule.least || command->length > object->rule.most)
         return SW_WRONG_LENGTH;
     if (!card_memory_acceptable(&card->memory, object, command->data, command->length))

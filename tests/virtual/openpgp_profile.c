@@ -42,12 +42,13 @@ const struct openpgp_profile openpgp_gnuk = {
     .historical_bytes = { 0x00, 0x31, 0x84, 0x73, 0x80, 0x01, 0x80, 0x05, 0x90, 0x00 },
     .capabilities = { 0x75, 0x00, 0x00, 0x20, 0x08, 0x00, 0x00, 0xff, 0x01, 0x00 },
     .command_max = 540,
-    .object_max = 254,
+    .object_max = 255,
     .certificate_max = 526,
     .rsa = { 2048 },
     .curves = CURVES_25519 | CURVE(P256) | CURVE(SECP256K1),
     .button = true,
     .untouched = 0x6600,
+    .gnuk = true,
 };
 
 const struct openpgp_profile openpgp_opcard = {

@@ -20,6 +20,7 @@ struct openpgp_profile {
     unsigned curves;              /* bit n: number n of enum card_curve_id */
     bool button;                  /* it has one: D6 ... D8 can be set */
     uint16_t untouched;           /* status word when nobody touched it in time */
+    bool gnuk;                    /* what openpgp_gnuk.c says */
 };
 
 extern const struct openpgp_profile

@@ -29,6 +29,9 @@ struct player_bytes {
  * SIZE_MAX: no bytes. */
 size_t player_read_bytes(struct player_words words, struct player_bytes *bytes);
 
+/* Whether bytes are those that the words say, up to a hash after "...". */
+bool player_are_bytes(struct player_words words, const uint8_t *found, size_t length);
+
 /* ---- the card behind the firmware ---- */
 
 /* A "card" statement, the words after "card". Returns what is wrong, NULL: nothing. */

@@ -27,9 +27,12 @@ const char *player_card(struct icc *icc, struct player_words words)
         return icc_set_mute(icc, true), NULL;
     if (words.count == 1 && strcmp(words.at[0], "speaks") == 0)
         return icc_set_mute(icc, false), NULL;
-    if (words.count != 2 || strcmp(words.at[0], "heard") != 0)
+    if (words.count < 2 || strcmp(words.at[0], "heard") != 0)
         return "this card cannot do that";
-    (void)fake_icc_heard(icc, &length);
-    snprintf(found, sizeof found, "heard %zu", length);
-    return length == strtoul(words.at[1], NULL, 10) ? NULL : found;
+    const uint8_t *const heard = fake_icc_heard(icc, &length);
+    const struct player_words bytes = { words.at + 3, words.count > 3 ? words.count - 3 : 0 };
+    snprintf(found, sizeof found, "heard %zu%s", length, bytes.count > 0 ? ", other bytes" : "");
+    if (length != strtoul(words.at[1], NULL, 10))
+        return found;
+    return bytes.count == 0 || player_are_bytes(bytes, heard, length) ? NULL : found;
 }

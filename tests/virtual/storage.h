@@ -3,8 +3,9 @@
  * storage.h - the firmware of Nitrokey Storage and Storage 2: a card behind CCID at TPDU level, beside a disk.
  *
  * Interface 0 is the disk (mass_storage.h) on endpoints 81h and 02h, and serves whatever the card does; the CCID
- * interface is where the identity says; the HID interface says nothing. Whether packets have 512 bytes (high speed) or
- * 64 (full speed, and high speed before 2017) is a matter of the identity's endpoint descriptors.
+ * interface is where the identity says; the HID interface has commands for the card when a test says so, see
+ * device_sibling_apdu(). Whether packets have 512 bytes (high speed) or 64 (full speed, and high speed before 2017) is
+ * a matter of the identity's endpoint descriptors.
  */
 #pragma once
 #include "device.h"
@@ -13,13 +14,19 @@
 #define STORAGE_DISK_IN 0x81
 #define STORAGE_DISK_OUT 0x02
 
-struct storage_options {
-    int64_t first_byte_limit_us; /* how long it listens for the first byte of the card's answer: 60 s, before 2016-08
-                                    30 s */
-    int64_t power_on_us;         /* how long one try to power the card on takes; a mute card costs ten of them */
+enum storage_version {
+    STORAGE_0_57, /* 2018 and later; what is asked here is the same since V0.48 */
+    STORAGE_0_43, /* 2016 and 2017 */
+    STORAGE_0_29, /* 2015 */
 };
 
-extern const struct storage_options storage_defaults; /* 60 s; 0.4 s */
+struct storage_options {
+    enum storage_version version;
+    int64_t first_byte_limit_us; /* how long it listens for the first byte of the card's answer: 60 s, before 2016-08
+                                    30 s. A mute card costs IccPowerOn twenty times as long */
+};
+
+extern const struct storage_options storage_defaults; /* the latest; 60 s */
 
 /* What a mounted file system would have had to live through since the device was made. */
 struct storage_disturbances {

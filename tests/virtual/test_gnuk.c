@@ -59,6 +59,7 @@ struct bench {
     struct device *device;
     int64_t now_us;
     uint8_t seq;                    /* of the message sent last */
+    bool one_packet_ends;           /* a message that fills one packet has no empty one behind it */
     uint8_t got[DEVICE_PACKET_MAX]; /* the message read last */
 };
 
@@ -123,6 +124,7 @@ static int set_up(void **state)
 {
     const struct gnuk_options options = { .extension_at_once = true };
     struct bench *const b = new_bench(state);
+    b->one_packet_ends = true;
     insert(b, gnuk_new(&START, b->icc, &options));
     return 0;
 }
@@ -131,6 +133,7 @@ static int set_up_older(void **state)
 {
     const struct gnuk_options options = { .extension_at_once = false };
     struct bench *const b = new_bench(state);
+    b->one_packet_ends = true;
     insert(b, gnuk_new(&START, b->icc, &options));
     return 0;
 }
@@ -191,7 +194,7 @@ static void send_command(struct bench *b, uint8_t type)
 /* A command that is answered with n bytes and 9000. */
 static void send_apdu(struct bench *b, uint8_t ins, size_t n)
 {
-    const uint8_t apdu[] = { 0x00, ins, (uint8_t)(n >> 8), (uint8_t)n };
+    const uint8_t apdu[] = { 0x00, ins, (uint8_t)(n >> 8), (uint8_t)n, 0x00 };
     send_message(b, 0x6f, 0, apdu, sizeof apdu);
 }
 
@@ -210,7 +213,7 @@ static void assert_nothing_to_read(struct bench *b)
 }
 
 /* Lets the clock jump from event to event until there is a message, and reads it into b->got; returns its length. It
- * ends with a packet that is not full. */
+ * ends with a packet that is not full, or is all in one. */
 static size_t read_message(struct bench *b)
 {
     size_t got = 0, length;
@@ -224,7 +227,7 @@ static size_t read_message(struct bench *b)
         assert_int_equal(answer, HANDSHAKE_ACK);
         got += length;
         assert_true(got + PACKET <= sizeof b->got);
-    } while (length == PACKET);
+    } while (length == PACKET && !(b->one_packet_ends && b->got[1] == PACKET - HEADER));
     return got;
 }
 
@@ -464,27 +467,139 @@ static void the_next_command_is_not_taken_before_the_answer_is_read(void **state
     assert_serves(b);
 }
 
-static void parts_of_a_chain_and_of_an_answer_need_no_extension(void **state)
+/* ---- chains and answers in parts ---- */
+
+static void send_part(struct bench *b, uint8_t cla, uint8_t p2, size_t length)
 {
-    static const uint8_t part[] = { 0x10, QUICK, 0x00, 0x00, 0x03, 0x01, 0x02, 0x03 };
-    static const uint8_t get_response[] = { 0x00, 0xc0, 0x00, 0x04, 0x04 };
+    uint8_t apdu[300] = { cla, QUICK, 0x00, p2, (uint8_t)length };
+    memset(apdu + 5, 0xa5, length);
+    send_message(b, 0x6f, 0, apdu, 5 + length);
+}
+
+/* Data and the given status word. */
+static void assert_part(struct bench *b, size_t n, uint16_t status_word)
+{
+    assert_message(b, DATA_BLOCK, n + 2, ACTIVE, 0, 0);
+    assert_int_equal(b->got[HEADER + n] << 8 | b->got[HEADER + n + 1], status_word);
+}
+
+static void parts_of_a_chain_need_no_extension_and_reach_the_application_as_one(void **state)
+{
+    static const uint8_t part[] = { 0x10, QUICK, 0x00, 0x02, 0x03, 0x01, 0x02, 0x03 };
+    static const uint8_t last[] = { 0x00, QUICK, 0x00, 0x02, 0x01, 0x04, 0x00 };
+    static const uint8_t whole[] = { 0x00, QUICK, 0x00, 0x02, 0x04, 0x01, 0x02, 0x03, 0x04, 0x00 };
     struct bench *b = *state;
     power_on(b);
     send_message(b, 0x6f, 0, part, sizeof part);
     assert_answer(b, 0);
-    send_message(b, 0x6f, 0, get_response, sizeof get_response);
-    assert_answer(b, 4);
-    assert_int_equal(fake_openpgp.command_len, sizeof get_response);
-    assert_memory_equal(fake_openpgp.command, get_response, sizeof get_response);
+    assert_int_equal(fake_openpgp.begun, 0);
+    send_message(b, 0x6f, 0, last, sizeof last);
+    assert_extension(b, 1);
+    assert_answer(b, 2);
+    assert_int_equal(fake_openpgp.begun, 1);
+    assert_int_equal(fake_openpgp.command_len, sizeof whole);
+    assert_memory_equal(fake_openpgp.command, whole, sizeof whole);
 }
 
-static void an_answer_that_fills_its_packets_has_an_empty_one_behind_it(void **state)
+/* ... and their last part is put behind the parts that came before, whoever sent them. */
+static void a_chain_stays_open_until_another_command_comes(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_part(b, 0x10, 0x00, 255);
+    assert_answer(b, 0);
+    send_command(b, 0x65);
+    assert_status(b, ACTIVE);
+    send_part(b, 0x00, 0x00, 5);
+    assert_extension(b, 1);
+    assert_answer(b, 0);
+    assert_int_equal(fake_openpgp.command_len, 7 + 260);
+    send_part(b, 0x10, 0x00, 255);
+    assert_answer(b, 0);
+    send_part(b, 0x00, 0x01, 5);
+    assert_extension(b, 1);
+    assert_part(b, 0, 0x6101);
+    assert_int_equal(fake_openpgp.command_len, 5 + 5);
+    send_part(b, 0x10, 0x00, 255);
+    assert_answer(b, 0);
+    power_on(b);
+    send_part(b, 0x00, 0x00, 5);
+    assert_extension(b, 1);
+    assert_answer(b, 0);
+    assert_int_equal(fake_openpgp.command_len, 5 + 5);
+}
+
+static void a_chain_of_more_than_540_bytes_is_refused_and_forgotten(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    for (size_t surplus = 0; surplus <= 1; surplus++) {
+        send_part(b, 0x10, 0x00, 255);
+        assert_answer(b, 0);
+        send_part(b, 0x10, 0x00, 255);
+        assert_answer(b, 0);
+        send_part(b, 0x00, 0x00, 30 + surplus);
+        if (surplus)
+            break;
+        assert_extension(b, 1);
+        assert_answer(b, 0);
+        assert_int_equal(fake_openpgp.command_len, 7 + 540);
+    }
+    assert_refused(b, ACTIVE, BAD_LENGTH);
+    assert_int_equal(fake_openpgp.begun, 1);
+    send_part(b, 0x00, 0x00, 5);
+    assert_extension(b, 1);
+    assert_answer(b, 0);
+    assert_int_equal(fake_openpgp.command_len, 5 + 5);
+}
+
+static void an_answer_longer_than_le_is_fetched_in_parts(void **state)
+{
+    static const uint8_t without_le[] = { 0x00, QUICK, 0x00, 0x64 }, get_60[] = { 0x00, 0xc0, 0x00, 0x00, 60 };
+    static const uint8_t get[] = { 0x00, 0xc0, 0x00, 0x00, 0x00 };
+    struct bench *b = *state;
+    power_on(b);
+    send_message(b, 0x6f, 0, without_le, sizeof without_le);
+    assert_extension(b, 1);
+    assert_part(b, 0, 0x6164);
+    send_message(b, 0x6f, 0, get_60, sizeof get_60);
+    assert_part(b, 60, 0x6128);
+    assert_int_equal(b->got[HEADER], 0);
+    send_message(b, 0x6f, 0, get, sizeof get);
+    assert_part(b, 40, 0x9000);
+    assert_int_equal(b->got[HEADER], 60);
+    assert_int_equal(fake_openpgp.begun, 1);
+    send_message(b, 0x6f, 0, get, sizeof get); /* there is no more: the application is asked */
+    assert_extension(b, 1);
+    assert_answer(b, 0);
+    assert_int_equal(fake_openpgp.begun, 2);
+}
+
+/* The next message is behind it without a gap: a host that waits for a short packet waits for that. */
+static void an_answer_that_fills_one_packet_has_no_empty_one_behind_it(void **state)
 {
     uint8_t packet[DEVICE_PACKET_MAX];
     struct bench *b = *state;
     size_t length;
     power_on(b);
-    for (size_t packets = 1; packets <= 4; packets++) {
+    send_apdu(b, QUICK, PACKET - HEADER - 2);
+    assert_extension(b, 1);
+    advance(b, 10 * MS);
+    assert_int_equal(in(b, packet, &length), HANDSHAKE_ACK);
+    assert_int_equal(length, PACKET);
+    advance(b, 100 * SECOND);
+    assert_nothing_to_read(b);
+    assert_false(device_busy(b->device));
+    assert_serves(b);
+}
+
+static void a_longer_answer_that_fills_its_packets_has_an_empty_one_behind_it(void **state)
+{
+    uint8_t packet[DEVICE_PACKET_MAX];
+    struct bench *b = *state;
+    size_t length;
+    power_on(b);
+    for (size_t packets = 2; packets <= 4; packets++) {
         send_apdu(b, QUICK, packets * PACKET - HEADER - 2);
         assert_extension(b, 1);
         advance(b, 10 * MS);
@@ -524,12 +639,30 @@ static void set_configuration_ends_a_command_and_tells_presence(void **state)
         send_apdu(b, A_MINUTE, 8);
         if (!unread)
             assert_extension(b, 1);
-        const unsigned resets = fake_openpgp.resets;
+        const unsigned resets = fake_openpgp.resets, cancelled = fake_openpgp.cancelled;
         set_configuration(b);
-        assert_true(fake_openpgp.resets > resets);
+        assert_int_equal(fake_openpgp.resets, resets); /* PINs stay verified */
+        assert_int_equal(fake_openpgp.cancelled, cancelled + 1);
         assert_presence(b, 0x03);
         assert_ended(b);
     }
+}
+
+/* ... and IccPowerOff neither, as long as no application has been started again. */
+static void verified_pins_survive_set_configuration_until_a_new_application_has_ended(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    const unsigned resets = fake_openpgp.resets;
+    set_configuration(b);
+    send_command(b, 0x63);
+    assert_status(b, INACTIVE);
+    power_on(b);
+    assert_int_equal(fake_openpgp.resets, resets);
+    assert_int_equal(fake_openpgp.started, 2);
+    send_command(b, 0x63);
+    assert_status(b, INACTIVE);
+    assert_int_equal(fake_openpgp.resets, resets + 1);
 }
 
 static void set_configuration_takes_an_unread_answer_away(void **state)
@@ -643,9 +776,27 @@ static void what_is_no_short_apdu_is_refused(void **state)
     assert_refused(b, ACTIVE, BAD_LENGTH);
     SEND(b, XFR_BLOCK(b, 7), 0x00, QUICK, 0x00, 0x00, 0x00, 0x00, 0x00); /* Le of three bytes */
     assert_refused(b, ACTIVE, BAD_LENGTH);
-    send_message(b, 0x6f, 0, NULL, 0);
-    assert_refused(b, ACTIVE, BAD_LENGTH);
     assert_int_equal(fake_openpgp.begun, 0);
+    assert_serves(b);
+}
+
+/* Without its data: those of the command before were overwritten by its answer. */
+static void a_header_without_an_apdu_runs_the_one_before_once_more(void **state)
+{
+    static const uint8_t apdu[] = { 0x00, QUICK, 0x00, 0x00, 0x02, 0x01, 0x02 };
+    struct bench *b = *state;
+    power_on(b);
+    send_message(b, 0x6f, 0, apdu, sizeof apdu);
+    assert_extension(b, 1);
+    assert_answer(b, 0);
+    send_message(b, 0x6f, 0, NULL, 0);
+    b->seq--; /* answered with the bSeq of the one before */
+    assert_extension(b, 1);
+    assert_answer(b, 0);
+    assert_int_equal(fake_openpgp.begun, 2);
+    assert_int_equal(fake_openpgp.command_len, 4);
+    assert_memory_equal(fake_openpgp.command, apdu, 4);
+    b->seq++;
     assert_serves(b);
 }
 
@@ -674,8 +825,6 @@ static void the_longest_message_has_271_bytes(void **state)
     assert_answer(b, 2);
     send_message(b, 0x6f, 0, apdu, 262);
     assert_refused(b, ACTIVE, BAD_LENGTH);
-    send_message(b, 0x61, 0, apdu, 262);
-    assert_refused(b, ACTIVE, BAD_LENGTH);
     assert_serves(b);
 }
 
@@ -693,25 +842,28 @@ static void a_level_parameter_is_refused(void **state)
     assert_serves(b);
 }
 
-static void a_packet_shorter_than_a_header_is_no_message(void **state)
+static void packets_shorter_than_a_header_add_up_to_one(void **state)
 {
-    static const uint8_t rubbish[HEADER - 1] = { 0x62 };
+    const uint8_t get_slot_status[HEADER] = { 0x65 };
     struct bench *b = *state;
-    for (size_t length = 0; length < HEADER; length++)
-        assert_int_equal(out(b, rubbish, length), HANDSHAKE_ACK);
+    assert_int_equal(out(b, get_slot_status, 0), HANDSHAKE_ACK);
+    assert_int_equal(out(b, get_slot_status, 4), HANDSHAKE_ACK);
+    assert_int_equal(out(b, get_slot_status, 0), HANDSHAKE_ACK);
     assert_nothing_to_read(b);
+    assert_int_equal(out(b, get_slot_status + 4, HEADER - 4), HANDSHAKE_ACK);
+    assert_status(b, INACTIVE);
     power_on(b);
 }
 
 static void an_empty_packet_behind_a_message_is_swallowed(void **state)
 {
-    uint8_t apdu[2 * PACKET - HEADER] = { 0x00, QUICK, 0x00, 0x05, 2 * PACKET - HEADER - 5 };
+    uint8_t apdu[2 * PACKET - HEADER] = { 0x00, QUICK, 0x00, 0x00, 2 * PACKET - HEADER - 5 };
     struct bench *b = *state;
     power_on(b);
     send_message(b, 0x6f, 0, apdu, sizeof apdu); /* two packets, both full */
     assert_int_equal(out(b, apdu, 0), HANDSHAKE_NAK);
     assert_extension(b, 1);
-    assert_answer(b, 5);
+    assert_answer(b, 0);
     assert_int_equal(fake_openpgp.command_len, sizeof apdu);
     assert_int_equal(out(b, apdu, 0), HANDSHAKE_ACK);
     assert_serves(b);
@@ -787,17 +939,62 @@ static void card_change_takes_the_card_out_and_puts_it_in(void **state)
     assert_int_equal(card_change(b, 3), HANDSHAKE_STALL);
 }
 
-static void card_change_waits_for_the_end_of_a_command(void **state)
+/* Its answer is lost, and no command is taken any more. */
+static void card_change_in_a_command_waits_for_its_end_and_leaves_the_key_deaf(void **state)
 {
+    static const uint8_t get_slot_status[HEADER] = { 0x65 };
     struct bench *b = *state;
     assert_presence(b, 0x03);
     power_on(b);
     send_apdu(b, QUICK, 8);
+    assert_extension(b, 1);
     assert_int_equal(card_change(b, TOGGLE), HANDSHAKE_ACK);
     assert_no_presence(b);
-    assert_extension(b, 1);
-    assert_answer(b, 8);
+    advance(b, 10 * MS);
     assert_presence(b, 0x02);
+    advance(b, 100 * SECOND);
+    assert_nothing_to_read(b);
+    assert_int_equal(out(b, get_slot_status, HEADER), HANDSHAKE_NAK);
+    assert_int_equal(card_change(b, TOGGLE), HANDSHAKE_ACK);
+    assert_presence(b, 0x03);
+    assert_int_equal(out(b, get_slot_status, HEADER), HANDSHAKE_NAK);
+    set_configuration(b);
+    assert_ended(b);
+}
+
+static void an_unread_answer_does_not_keep_the_card(void **state)
+{
+    struct bench *b = *state;
+    assert_presence(b, 0x03);
+    send_command(b, 0x65);
+    assert_int_equal(card_change(b, REMOVE), HANDSHAKE_ACK);
+    assert_presence(b, 0x02);
+    assert_status(b, INACTIVE);
+    send_command(b, 0x65);
+    assert_status(b, NO_CARD);
+}
+
+static void the_atr_tells_that_the_card_is_terminated(void **state)
+{
+    struct bench *b = *state;
+    fake_openpgp.terminated = true;
+    send_command(b, 0x62);
+    assert_message(b, DATA_BLOCK, sizeof ATR, ACTIVE, 0, 0);
+    assert_int_equal(b->got[HEADER + sizeof ATR - 4], 0x03);
+    assert_int_equal(b->got[HEADER + sizeof ATR - 1], 0xe7);
+}
+
+static void pin_entry_fails_without_a_pinpad(void **state)
+{
+    static const uint8_t verify[] = { 0x00, 0x00, 0x82 }, nonsense[] = { 0x02, 0x00, 0x82 };
+    struct bench *b = *state;
+    power_on(b);
+    send_message(b, 0x69, 0, verify, sizeof verify);
+    assert_extension(b, 1);
+    assert_part(b, 0, 0x6f00);
+    send_message(b, 0x69, 0, nonsense, sizeof nonsense);
+    assert_refused(b, ACTIVE, 0x0a);
+    assert_serves(b);
 }
 
 static void set_configuration_puts_the_card_in_again(void **state)
@@ -1030,9 +1227,14 @@ int main(void)
         TEST(the_next_extension_comes_1950_ms_after_one_was_read),
         TEST(the_answer_waits_behind_an_extension),
         TEST(the_next_command_is_not_taken_before_the_answer_is_read),
-        TEST(parts_of_a_chain_and_of_an_answer_need_no_extension),
-        TEST(an_answer_that_fills_its_packets_has_an_empty_one_behind_it),
+        TEST(parts_of_a_chain_need_no_extension_and_reach_the_application_as_one),
+        TEST(a_chain_stays_open_until_another_command_comes),
+        TEST(a_chain_of_more_than_540_bytes_is_refused_and_forgotten),
+        TEST(an_answer_longer_than_le_is_fetched_in_parts),
+        TEST(an_answer_that_fills_one_packet_has_no_empty_one_behind_it),
+        TEST(a_longer_answer_that_fills_its_packets_has_an_empty_one_behind_it),
         TEST(set_configuration_ends_a_command_and_tells_presence),
+        TEST(verified_pins_survive_set_configuration_until_a_new_application_has_ended),
         TEST(set_configuration_takes_an_unread_answer_away),
         TEST(set_configuration_forgets_half_a_message),
         TEST(a_bus_reset_ends_a_command),
@@ -1042,15 +1244,19 @@ int main(void)
         TEST(a_message_of_another_length_than_it_says_is_refused),
         TEST(the_length_is_looked_at_before_the_state),
         TEST(what_is_no_short_apdu_is_refused),
+        TEST(a_header_without_an_apdu_runs_the_one_before_once_more),
         TEST(every_kind_of_short_apdu_is_taken),
         TEST(the_longest_message_has_271_bytes),
         TEST(a_level_parameter_is_refused),
-        TEST(a_packet_shorter_than_a_header_is_no_message),
+        TEST(packets_shorter_than_a_header_add_up_to_one),
         TEST(an_empty_packet_behind_a_message_is_swallowed),
         TEST(clock_and_data_rate_can_be_asked_for),
         TEST(presence_is_told_once_after_each_configuration),
         TEST(card_change_takes_the_card_out_and_puts_it_in),
-        TEST(card_change_waits_for_the_end_of_a_command),
+        TEST(card_change_in_a_command_waits_for_its_end_and_leaves_the_key_deaf),
+        TEST(an_unread_answer_does_not_keep_the_card),
+        TEST(the_atr_tells_that_the_card_is_terminated),
+        TEST(pin_entry_fails_without_a_pinpad),
         TEST(set_configuration_puts_the_card_in_again),
         TEST(a_touch_is_asked_for_at_once_and_then_each_1950_ms),
         TEST(a_touch_starts_the_work),

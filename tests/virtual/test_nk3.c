@@ -36,13 +36,13 @@ static const uint8_t CONFIGURATION[] = {
     0x07, 0x05, 0x02, 0x03, 0x40, 0x00, 0x05,
     0x07, 0x05, 0x82, 0x03, 0x40, 0x00, 0x05,
 };
-static const uint8_t DEVICE_DESCRIPTOR[18] = { 0x12, 0x01, 0x10, 0x02, 0xef, 0x02, 0x01, 0x40, 0xa0, 0x20,
-                                               0xb2, 0x42, 0x08, 0x01, 0x01, 0x02, 0x00, 0x01 };
+static uint8_t device_descriptor[18] = { 0x12, 0x01, 0x10, 0x02, 0xef, 0x02, 0x01, 0x40, 0xa0, 0x20,
+                                         0xb2, 0x42, 0x08, 0x01, 0x01, 0x02, 0x00, 0x01 };
 static const uint8_t ATR[] = { 0x3b, 0x8f, 0x01, 0x80, 0x5d, 0x4e, 0x69, 0x74, 0x72, 0x6f,
                                0x6b, 0x65, 0x79, 0x00, 0x00, 0x00, 0x00, 0x00, 0x6a };
 
 static const struct identity NK3 = {
-    .firmware = "nk3", .name = "nk3", .device = DEVICE_DESCRIPTOR, .configuration = CONFIGURATION,
+    .firmware = "nk3", .name = "nk3", .device = device_descriptor, .configuration = CONFIGURATION,
     .configuration_len = sizeof CONFIGURATION,
     .strings = { NULL, "Nitrokey", "Nitrokey 3", NULL, "CCID/ICCD Interface" }, .bulk_out = OUT, .bulk_in = IN,
     .atr = ATR, .atr_len = sizeof ATR,
@@ -100,12 +100,13 @@ static void plug(struct bench *b)
     assert_int_equal(set_configuration(b), HANDSHAKE_ACK);
 }
 
-static int set_up_with(void **state, const struct nk3_options *options)
+static int set_up_version(void **state, uint8_t minor)
 {
     static struct bench bench;
+    device_descriptor[12] = minor;
     bench = (struct bench){ .icc = icc_new(&CARD), .now_us = SECOND };
     assert_non_null(bench.icc);
-    bench.device = nk3_new(&NK3, bench.icc, options);
+    bench.device = nk3_new(&NK3, bench.icc);
     assert_non_null(bench.device);
     device_advance(bench.device, bench.now_us);
     plug(&bench);
@@ -115,14 +116,17 @@ static int set_up_with(void **state, const struct nk3_options *options)
 
 static int set_up(void **state)
 {
-    const struct nk3_options options = { .survives_abort = true };
-    return set_up_with(state, &options);
+    return set_up_version(state, 8);
+}
+
+static int set_up_1_5(void **state)
+{
+    return set_up_version(state, 5);
 }
 
 static int set_up_before_1_3(void **state)
 {
-    const struct nk3_options options = { .survives_abort = false };
-    return set_up_with(state, &options);
+    return set_up_version(state, 2);
 }
 
 static int tear_down(void **state)
@@ -174,7 +178,7 @@ static void send_block(struct bench *b, uint16_t level, const uint8_t *data, siz
 /* A command that is answered with n bytes and 9000. */
 static void send_apdu(struct bench *b, uint8_t ins, size_t n)
 {
-    const uint8_t apdu[] = { 0x00, ins, (uint8_t)(n >> 8), (uint8_t)n };
+    const uint8_t apdu[] = { 0x00, ins, (uint8_t)(n >> 8), (uint8_t)n, 0x00, 0x00, 0x00 };
     send_block(b, WHOLE, apdu, sizeof apdu);
 }
 
@@ -283,6 +287,28 @@ static void assert_status(struct bench *b, uint8_t type, uint8_t status, uint8_t
     assert_memory_equal(b->got, head, sizeof head);
 }
 
+/* The task that calls the applications is no more: XfrBlocks are heard, and all else is answered, until replug. */
+static void assert_task_is_dead(struct bench *b)
+{
+    const unsigned begun = fake_openpgp.begun;
+    for (unsigned i = 0; i < 2; i++) {
+        send_apdu(b, QUICK, 7);
+        assert_silent(b, 10 * SECOND);
+        send_command(b, 0x65);
+        assert_status(b, 0x81, 0x00, 0x00);
+        power_on(b);
+        send_command(b, 0x6b);
+        assert_status(b, 0x6c, 0x40, 0x00);
+        device_reset(b->device);
+        (void)set_configuration(b);
+    }
+    assert_int_equal(fake_openpgp.begun, begun);
+    device_power(b->device, false);
+    plug(b);
+    power_on(b);
+    assert_silent_and_idle(b);
+}
+
 /* ---- the table of messages ---- */
 
 static void power_on_gives_the_atr_and_resets_the_card_of_a_fresh_key_once(void **state)
@@ -373,13 +399,78 @@ static void a_short_answer_comes_whole(void **state)
 
 static void a_longer_answer_comes_in_parts_of_54_bytes(void **state)
 {
-    static const size_t lengths[] = { 53, 105, 106, 107, 160, 161, 254, 7609 };
+    static const size_t lengths[] = { 53, 105, 106, 107, 160, 161, 254, 3070 };
     struct bench *b = *state;
     power_on(b);
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         send_apdu(b, QUICK, lengths[i]);
         assert_answered(b, lengths[i]);
     }
+    assert_silent_and_idle(b);
+}
+
+/* Reads an answer to its end; returns its length, and its last two bytes in *status. */
+static size_t read_answer(struct bench *b, unsigned *status)
+{
+    size_t total = 0;
+    uint8_t chain = CONTINUE;
+    while (chain == BEGIN || chain == CONTINUE) {
+        const size_t length = read_packet(b) - HEADER;
+        assert_int_equal(b->got[0], 0x80);
+        chain = b->got[9];
+        *status = (unsigned)(b->got[HEADER + length - 2] << 8 | b->got[HEADER + length - 1]);
+        total += length;
+        size_t left;
+        if (length == PART) {
+            assert_int_equal(in(b, &left), HANDSHAKE_ACK);
+            assert_int_equal(left, 0);
+        }
+        if (chain == BEGIN || chain == CONTINUE)
+            send_block(b, GO_ON, NULL, 0);
+    }
+    return total;
+}
+
+static void more_than_was_asked_for_or_than_3070_bytes_waits_for_get_response(void **state)
+{
+    static const uint8_t no_le[] = { 0x00, QUICK, 0x00, 0x05 }, five[] = { 0x00, 0xc0, 0x00, 0x00, 0x05 };
+    static const uint8_t all[] = { 0x00, 0xc0, 0x00, 0x00, 0x00, 0x00, 0x00 };
+    unsigned status;
+    struct bench *b = *state;
+    power_on(b);
+    send_block(b, WHOLE, no_le, sizeof no_le);
+    assert_int_equal(read_answer(b, &status), 2);
+    assert_int_equal(status, 0x6105);
+    send_block(b, WHOLE, five, sizeof five);
+    assert_answered(b, 5);
+    send_apdu(b, QUICK, 3500);
+    assert_int_equal(read_answer(b, &status), 3072);
+    assert_int_equal(status, 0x6100);
+    send_block(b, WHOLE, all, sizeof all);
+    assert_int_equal(read_answer(b, &status), 432);
+    assert_int_equal(status, 0x9000);
+    assert_silent_and_idle(b);
+}
+
+static void what_is_no_apdu_is_refused_before_the_application_hears_of_it(void **state)
+{
+    static const struct {
+        uint8_t length, apdu[9];
+    } none[] = {
+        { 0, { 0 } }, { 3, { 0x00, QUICK, 0x00 } }, { 4, { 0xff, QUICK, 0x00, 0x05 } },
+        { 6, { 0x00, QUICK, 0x00, 0x05, 0x00, 0x00 } }, { 6, { 0x00, QUICK, 0x00, 0x05, 0x09, 0x01 } },
+        { 9, { 0x00, QUICK, 0x00, 0x05, 0x01, 0x01, 0x02, 0x03, 0x04 } },
+        { 8, { 0x00, QUICK, 0x00, 0x05, 0x00, 0x00, 0x02, 0x01 } },
+    };
+    struct bench *b = *state;
+    power_on(b);
+    const unsigned begun = fake_openpgp.begun;
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        send_block(b, WHOLE, none[i].apdu, none[i].length);
+        assert_message(b, 0x80, 2, 0x00, 0x00, WHOLE);
+        assert_memory_equal(b->got + HEADER, "\x6f\x00", 2);
+    }
+    assert_int_equal(fake_openpgp.begun, begun);
     assert_silent_and_idle(b);
 }
 
@@ -409,15 +500,17 @@ static void a_command_instead_of_the_next_part_ends_the_exchange_without_a_word(
 
 /* ---- long commands ---- */
 
-/* A command of length bytes that is answered with 5 bytes and 9000. */
+/* A command of at least 20 bytes, with extended lengths, that is answered with 5 bytes and 9000. */
 static const uint8_t *long_command(size_t length)
 {
     static uint8_t command[APPLICATION_COMMAND_MAX];
-    const uint8_t head[] = { 0x00, QUICK, 0x00, 0x05 };
-    assert_true(length <= sizeof command);
+    const size_t lc = length - 9;
+    const uint8_t head[] = { 0x00, QUICK, 0x00, 0x05, 0x00, (uint8_t)(lc >> 8), (uint8_t)lc };
+    assert_in_range(length, 20, sizeof command);
     for (size_t i = 0; i < length; i++)
         command[i] = (uint8_t)(i * 7 + i / 256);
     memcpy(command, head, sizeof head);
+    memset(command + length - 2, 0, 2); /* Le */
     return command;
 }
 
@@ -481,33 +574,51 @@ static void a_command_comes_in_two_parts_and_the_first_is_acknowledged(void **st
     assert_executed(b, command, 20);
 }
 
-static void a_command_in_parts_may_be_as_long_as_the_application_takes(void **state)
+static void a_command_in_parts_may_have_3072_bytes(void **state)
 {
-    const size_t most = LONGEST_MESSAGE - HEADER, total = 7609;
+    const size_t part = 1000, total = LONGEST_MESSAGE;
     struct bench *b = *state;
     const uint8_t *const command = long_command(total);
     power_on(b);
-    send_block(b, BEGIN, command, most);
+    send_block(b, BEGIN, command, part);
     assert_acknowledged(b);
-    send_block(b, CONTINUE, command + most, most);
-    assert_acknowledged(b);
-    send_block(b, END, command + 2 * most, total - 2 * most);
+    for (size_t sent = part; sent < 3 * part; sent += part) {
+        send_block(b, CONTINUE, command + sent, part);
+        assert_acknowledged(b);
+    }
+    send_block(b, END, command + 3 * part, total - 3 * part);
     assert_executed(b, command, total);
+}
+
+static void the_part_that_makes_it_longer_loses_it_without_a_word(void **state)
+{
+    static const uint16_t levels[] = { CONTINUE, END };
+    const size_t most = LONGEST_MESSAGE - HEADER;
+    struct bench *b = *state;
+    const uint8_t *const command = long_command(LONGEST_MESSAGE + 1);
+    power_on(b);
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        const unsigned begun = fake_openpgp.begun;
+        send_block(b, BEGIN, command, most);
+        assert_acknowledged(b);
+        send_block(b, levels[i], command + most, LONGEST_MESSAGE + 1 - most);
+        assert_int_equal(fake_openpgp.begun, begun);
+        assert_silent_and_idle(b);
+    }
 }
 
 static void a_command_in_parts_may_be_answered_in_parts(void **state)
 {
-    const uint8_t command[] = { 0x00, QUICK, 0x01, 0x2c };
+    const uint8_t command[] = { 0x00, QUICK, 0x01, 0x2c, 0x00, 0x00, 0x00 };
     struct bench *b = *state;
     power_on(b);
     for (size_t i = 0; i < sizeof command - 1; i++) {
         send_block(b, i == 0 ? BEGIN : CONTINUE, command + i, 1);
         assert_acknowledged(b);
     }
-    send_block(b, END, command + 3, 1);
+    send_block(b, END, command + 6, 1);
     assert_answered(b, 300);
 }
-
 
 /* ---- time ---- */
 
@@ -526,6 +637,38 @@ static void an_extension_comes_after_a_second_and_then_each_second(void **state)
     }
     assert_answered(b, 9);
     assert_int_equal(b->now_us, begin_us + 3500 * MS);
+    assert_silent_and_idle(b);
+}
+
+static void the_timer_of_the_extensions_runs_on_from_the_command_before(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    const int64_t begin_us = b->now_us;
+    send_apdu(b, QUICK, 9);
+    assert_answered(b, 9);
+    advance(b, begin_us + 700 * MS - b->now_us);
+    send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
+    for (int64_t second = 1; second <= 4; second++) {
+        assert_extension(b);
+        assert_int_equal(b->now_us, begin_us + second * SECOND);
+    }
+    assert_answered(b, 9);
+    assert_int_equal(b->now_us, begin_us + 4200 * MS);
+}
+
+static void answers_bear_the_bseq_of_the_message_heard_last(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
+    assert_extension(b);
+    advance(b, 500 * MS);
+    send_command(b, 0x65); /* b->seq is its own from now on */
+    assert_status(b, 0x81, 0x00, 0x00);
+    assert_extension(b);
+    assert_extension(b);
+    assert_answered(b, 9);
     assert_silent_and_idle(b);
 }
 
@@ -597,7 +740,19 @@ static void two_unread_extensions_cost_nothing(void **state)
     assert_answered(b, 9);
 }
 
-static void commands_are_dropped_until_the_application_ends(void **state)
+static void an_answer_that_finds_the_outbox_full_is_lost(void **state)
+{
+    const struct icc_timing two_seconds_and_a_half = { .work_us = 2500 * MS };
+    struct bench *b = *state;
+    power_on(b);
+    icc_set_generate(b->icc, &two_seconds_and_a_half, 1);
+    send_apdu(b, FIVE_SECONDS_AND_A_HALF, 9);
+    advance(b, 60 * SECOND);
+    assert_extension(b); /* in the endpoint; the other one went with the answer */
+    assert_silent_and_idle(b);
+}
+
+static void after_unread_extensions_a_command_kills_while_the_application_works_on(void **state)
 {
     struct bench *b = *state;
     power_on(b);
@@ -605,14 +760,8 @@ static void commands_are_dropped_until_the_application_ends(void **state)
     advance(b, 3 * SECOND);
     assert_extension(b);
     assert_extension(b);
-    const unsigned begun = fake_openpgp.begun;
-    for (unsigned i = 0; i < 2; i++) { /* at 3 s and 4 s */
-        send_apdu(b, QUICK, 3);
-        assert_silent(b, SECOND);
-    }
-    assert_int_equal(fake_openpgp.begun, begun);
-    advance(b, 600 * MS);
-    assert_silent_and_idle(b);
+    send_apdu(b, QUICK, 3);
+    assert_task_is_dead(b);
 }
 
 static void waiting_for_a_touch_is_work_like_any_other(void **state)
@@ -649,7 +798,7 @@ static void nobody_touches_it_for_15_s_and_it_answers(void **state)
 
 /* ---- what ends an exchange without a word ---- */
 
-static void a_command_before_the_answer_ends_the_exchange_without_a_word(void **state)
+static void a_command_before_the_answer_kills_the_task_when_the_application_ends(void **state)
 {
     struct bench *b = *state;
     power_on(b);
@@ -658,18 +807,78 @@ static void a_command_before_the_answer_ends_the_exchange_without_a_word(void **
     const unsigned begun = fake_openpgp.begun;
     send_apdu(b, QUICK, 3);
     assert_silent(b, 2 * SECOND); /* no extension either */
-    send_apdu(b, QUICK, 4);
-    assert_silent(b, SECOND - 100 * MS);
     assert_int_equal(fake_openpgp.begun, begun);
-    assert_silent_and_idle(b);
+    assert_task_is_dead(b);
 }
 
-static void asking_for_the_next_part_while_it_works_ends_the_exchange(void **state)
+static void so_does_asking_for_the_next_part(void **state)
 {
     struct bench *b = *state;
     power_on(b);
     send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
     send_block(b, GO_ON, NULL, 0);
+    assert_task_is_dead(b);
+}
+
+static void so_does_a_packet_shorter_than_a_header(void **state)
+{
+    const uint8_t slot_status[HEADER] = { 0x65 };
+    struct bench *b = *state;
+    power_on(b);
+    for (size_t length = 0; length < HEADER; length += HEADER - 1) {
+        send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
+        advance(b, 500 * MS);
+        assert_int_equal(out(b, slot_status, length), HANDSHAKE_ACK);
+        assert_task_is_dead(b);
+    }
+}
+
+static void so_does_a_class_request_in_the_wrong_direction_and_no_other(void **state)
+{
+    static const struct {
+        uint8_t type, request;
+        bool kills;
+    } requests[] = {
+        { 0x21, 2, true }, { 0x21, 3, true }, { 0xa1, 1, true },
+        { 0xa1, 2, false }, { 0xa1, 4, false }, { 0x21, 4, false }, { 0xc0, 1, false }, { 0x40, 1, false },
+    };
+    struct bench *b = *state;
+    power_on(b);
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        uint8_t data[4];
+        size_t length = requests[i].type & 0x80 ? sizeof data : 0;
+        advance(b, SECOND); /* the timer of the extensions ends */
+        send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
+        const enum handshake said = control(b, requests[i].type, requests[i].request, 0, data, &length);
+        assert_int_equal(said, requests[i].request == 2 && !requests[i].kills ? HANDSHAKE_ACK : HANDSHAKE_STALL);
+        if (requests[i].kills) {
+            assert_task_is_dead(b);
+        } else {
+            for (unsigned second = 1; second <= 3; second++)
+                assert_extension(b);
+            assert_answered(b, 9);
+        }
+    }
+}
+
+static void all_but_xfr_block_is_answered_while_the_application_works_and_harms_nothing(void **state)
+{
+    static const uint8_t types[][2] = {
+        { 0x65, 0x81 }, { 0x62, 0x80 }, { 0x63, 0x81 }, { 0x6b, 0x6c }, { 0x6c, 0x82 },
+    };
+    struct bench *b = *state;
+    power_on(b);
+    send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
+    advance(b, 500 * MS);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        send_command(b, types[i][0]);
+        (void)read_packet(b);
+        assert_int_equal(b->got[0], types[i][1]);
+        assert_int_equal(b->got[6], b->seq);
+    }
+    for (unsigned second = 1; second <= 3; second++)
+        assert_extension(b);
+    assert_answered(b, 9);
     assert_silent_and_idle(b);
 }
 
@@ -755,17 +964,6 @@ static void a_packet_shorter_than_a_header_loses_the_parts_before(void **state)
     }
 }
 
-static void an_empty_packet_while_it_works_ends_the_exchange(void **state)
-{
-    struct bench *b = *state;
-    power_on(b);
-    send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
-    advance(b, 500 * MS);
-    assert_int_equal(out(b, b->got, 0), HANDSHAKE_ACK);
-    assert_silent_and_idle(b);
-}
-
-
 /* ---- ABORT ---- */
 
 static void request_abort(struct bench *b, uint8_t seq)
@@ -786,7 +984,7 @@ static void abort_on_the_bulk_endpoint_alone_has_no_answer(void **state)
 
 static void abort_is_a_pair_and_what_comes_between_is_refused(void **state)
 {
-    static const uint8_t types[] = { 0x62, 0x63, 0x65, 0x6b, 0x6c, 0x6f };
+    static const uint8_t types[] = { 0x62, 0x63, 0x65, 0x6c, 0x6f };
     struct bench *b = *state;
     power_on(b);
     const uint8_t aborted = (uint8_t)(b->seq + 50);
@@ -798,6 +996,8 @@ static void abort_is_a_pair_and_what_comes_between_is_refused(void **state)
     }
     send_apdu(b, QUICK, 3);
     assert_status(b, 0x6c, 0x40, 0xff);
+    send_command(b, 0x6b); /* what it does not know is refused as ever */
+    assert_status(b, 0x6c, 0x40, 0x00);
     send_command(b, 0x72); /* of another bSeq */
     assert_status(b, 0x6c, 0x40, 0xff);
     b->seq = (uint8_t)(aborted - 1);
@@ -814,14 +1014,25 @@ static void abort_ends_the_exchange_but_not_the_application(void **state)
     power_on(b);
     send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
     advance(b, 500 * MS);
-    const unsigned begun = fake_openpgp.begun;
+    request_abort(b, (uint8_t)(b->seq + 1));
+    send_command(b, 0x72);
+    assert_status(b, 0x81, 0x00, 0x00);
+    advance(b, 0);
+    assert_true(device_busy(b->device));
+    assert_silent_and_idle(b); /* in the end it was there, and nobody was told */
+}
+
+static void a_command_after_an_abort_kills_while_the_application_works_on(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_apdu(b, THREE_SECONDS_AND_A_HALF, 9);
+    advance(b, 500 * MS);
     request_abort(b, (uint8_t)(b->seq + 1));
     send_command(b, 0x72);
     assert_status(b, 0x81, 0x00, 0x00);
     send_apdu(b, QUICK, 3);
-    assert_silent(b, 2900 * MS);
-    assert_int_equal(fake_openpgp.begun, begun);
-    assert_silent_and_idle(b);
+    assert_task_is_dead(b);
 }
 
 static void abort_ends_an_answer_in_parts(void **state)
@@ -902,7 +1113,75 @@ static void before_1_3_the_request_to_abort_is_a_panic(void **state)
     assert_alive_when_plugged_again(b);
 }
 
-static void before_1_3_all_else_is_the_same(void **state)
+static void before_1_3_so_is_the_message(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_command(b, 0x72);
+    assert_panicked(b);
+    assert_alive_when_plugged_again(b);
+}
+
+/* What 0.3 of the class drops without a word. */
+static void break_a_rule(struct bench *b, unsigned which)
+{
+    const uint8_t command[] = { 0x00, QUICK, 0x00, 0x05, 0x00 };
+    uint8_t data[4];
+    size_t length = 0;
+    power_on(b);
+    switch (which) {
+    case 0: (void)out(b, command, 0); break;
+    case 1: (void)out(b, command, sizeof command); break;
+    case 2: send_block(b, END, command, sizeof command); break;
+    case 3: send_block(b, 0x0100, command, sizeof command); break;
+    case 4: (void)control(b, 0x21, 2, 0, data, &length); break;
+    case 5:
+        send_apdu(b, QUICK, 200);
+        (void)assert_part(b, 200, 0);
+        send_apdu(b, QUICK, 5);
+        break;
+    case 6:
+        send_block(b, BEGIN, command, 2);
+        assert_message(b, 0x80, 0, 0x00, 0x00, GO_ON);
+        send_block(b, WHOLE, command, sizeof command);
+        break;
+    case 7:
+        send_apdu(b, THREE_SECONDS_AND_A_HALF, 5);
+        advance(b, 500 * MS);
+        send_apdu(b, QUICK, 5);
+        break;
+    default:
+        send_apdu(b, THREE_SECONDS_AND_A_HALF, 5);
+        advance(b, 60 * SECOND); /* nobody reads: not the extensions, but the answer meets a full outbox */
+        (void)out(b, command, 0);
+    }
+}
+
+static void before_1_6_whoever_breaks_a_rule_makes_it_panic_at_once(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned which = 0; which <= 8; which++) {
+        break_a_rule(b, which);
+        assert_panicked(b);
+        device_power(b->device, false);
+        plug(b);
+    }
+    assert_alive_when_plugged_again(b);
+}
+
+static void before_1_6_an_answer_that_finds_the_outbox_full_is_a_panic(void **state)
+{
+    const struct icc_timing two_seconds_and_a_half = { .work_us = 2500 * MS };
+    struct bench *b = *state;
+    power_on(b);
+    icc_set_generate(b->icc, &two_seconds_and_a_half, 1);
+    send_apdu(b, FIVE_SECONDS_AND_A_HALF, 9);
+    advance(b, 60 * SECOND);
+    assert_panicked(b);
+    assert_alive_when_plugged_again(b);
+}
+
+static void before_1_6_all_else_is_the_same(void **state)
 {
     struct bench *b = *state;
     power_on(b);
@@ -910,8 +1189,7 @@ static void before_1_3_all_else_is_the_same(void **state)
     for (unsigned second = 1; second <= 3; second++)
         assert_extension(b);
     assert_answered(b, 300);
-    send_command(b, 0x72);
-    assert_silent(b, SECOND);
+    assert_silent_and_idle(b);
 }
 
 /* ---- the control endpoint, and what the bus does ---- */
@@ -964,6 +1242,7 @@ static void neither_bus_reset_nor_configuration_ends_an_exchange(void **state)
     struct bench *b = *state;
     power_on(b);
     for (size_t i = 0; i < DISTURBANCE_COUNT; i++) {
+        advance(b, SECOND); /* the timer of the extensions ends */
         send_apdu(b, THREE_SECONDS_AND_A_HALF, 300);
         assert_extension(b);
         advance(b, 500 * MS);
@@ -976,14 +1255,14 @@ static void neither_bus_reset_nor_configuration_ends_an_exchange(void **state)
 
 static void neither_bus_reset_nor_configuration_forgets_the_parts_before(void **state)
 {
-    const uint8_t command[] = { 0x00, QUICK, 0x00, 0x03 };
+    const uint8_t command[] = { 0x00, QUICK, 0x00, 0x03, 0x00 };
     struct bench *b = *state;
     power_on(b);
     for (size_t i = 0; i < DISTURBANCE_COUNT; i++) {
         send_block(b, BEGIN, command, 2);
         assert_acknowledged(b);
         DISTURBANCES[i](b);
-        send_block(b, END, command + 2, 2);
+        send_block(b, END, command + 2, 3);
         assert_answered(b, 3);
     }
 }
@@ -1038,6 +1317,7 @@ static void it_is_busy_from_the_command_to_the_end_of_the_answer(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_1_5(name) cmocka_unit_test_setup_teardown(name, set_up_1_5, tear_down)
 #define TEST_BEFORE_1_3(name) cmocka_unit_test_setup_teardown(name, set_up_before_1_3, tear_down)
 
 int main(void)
@@ -1051,41 +1331,56 @@ int main(void)
         TEST(bseq_is_echoed_whatever_it_is),
         TEST(a_short_answer_comes_whole),
         TEST(a_longer_answer_comes_in_parts_of_54_bytes),
+        TEST(more_than_was_asked_for_or_than_3070_bytes_waits_for_get_response),
+        TEST(what_is_no_apdu_is_refused_before_the_application_hears_of_it),
         TEST(the_next_part_comes_only_when_it_is_asked_for),
         TEST(a_command_instead_of_the_next_part_ends_the_exchange_without_a_word),
         TEST(a_command_may_fill_a_message_of_3072_bytes),
         TEST(a_longer_message_is_dropped_without_a_word),
         TEST(a_length_is_looked_at_with_all_its_four_bytes),
         TEST(a_command_comes_in_two_parts_and_the_first_is_acknowledged),
-        TEST(a_command_in_parts_may_be_as_long_as_the_application_takes),
+        TEST(a_command_in_parts_may_have_3072_bytes),
+        TEST(the_part_that_makes_it_longer_loses_it_without_a_word),
         TEST(a_command_in_parts_may_be_answered_in_parts),
         TEST(an_extension_comes_after_a_second_and_then_each_second),
+        TEST(the_timer_of_the_extensions_runs_on_from_the_command_before),
+        TEST(answers_bear_the_bseq_of_the_message_heard_last),
         TEST(an_extension_read_late_does_not_delay_the_next),
         TEST(extensions_have_no_end),
         TEST(a_quick_answer_needs_no_extension),
         TEST(an_answer_waits_behind_one_unread_extension),
         TEST(the_third_unread_extension_costs_the_answer),
         TEST(two_unread_extensions_cost_nothing),
-        TEST(commands_are_dropped_until_the_application_ends),
+        TEST(an_answer_that_finds_the_outbox_full_is_lost),
+        TEST(after_unread_extensions_a_command_kills_while_the_application_works_on),
         TEST(waiting_for_a_touch_is_work_like_any_other),
         TEST(nobody_touches_it_for_15_s_and_it_answers),
-        TEST(a_command_before_the_answer_ends_the_exchange_without_a_word),
-        TEST(asking_for_the_next_part_while_it_works_ends_the_exchange),
+        TEST(a_command_before_the_answer_kills_the_task_when_the_application_ends),
+        TEST(so_does_asking_for_the_next_part),
+        TEST(so_does_a_packet_shorter_than_a_header),
+        TEST(so_does_a_class_request_in_the_wrong_direction_and_no_other),
+        TEST(all_but_xfr_block_is_answered_while_the_application_works_and_harms_nothing),
         TEST(asking_for_the_next_part_of_nothing_has_no_answer),
         TEST(a_part_that_continues_nothing_has_no_answer),
         TEST(a_chain_parameter_that_does_not_exist_has_no_answer),
         TEST(a_wrong_part_of_a_command_loses_the_parts_before),
         TEST(a_packet_shorter_than_a_header_has_no_answer),
         TEST(a_packet_shorter_than_a_header_loses_the_parts_before),
-        TEST(an_empty_packet_while_it_works_ends_the_exchange),
         TEST(abort_on_the_bulk_endpoint_alone_has_no_answer),
         TEST(abort_is_a_pair_and_what_comes_between_is_refused),
         TEST(abort_ends_the_exchange_but_not_the_application),
+        TEST(a_command_after_an_abort_kills_while_the_application_works_on),
         TEST(abort_ends_an_answer_in_parts),
         TEST(a_short_message_in_two_packets_is_a_panic),
         TEST(a_header_alone_may_promise_more_than_54_bytes),
         TEST_BEFORE_1_3(before_1_3_the_request_to_abort_is_a_panic),
-        TEST_BEFORE_1_3(before_1_3_all_else_is_the_same),
+        TEST_BEFORE_1_3(before_1_3_so_is_the_message),
+        TEST_1_5(before_1_6_whoever_breaks_a_rule_makes_it_panic_at_once),
+        TEST_BEFORE_1_3(before_1_6_whoever_breaks_a_rule_makes_it_panic_at_once),
+        TEST_1_5(before_1_6_an_answer_that_finds_the_outbox_full_is_a_panic),
+        TEST_1_5(before_1_6_all_else_is_the_same),
+        TEST_1_5(abort_is_a_pair_and_what_comes_between_is_refused),
+        TEST_BEFORE_1_3(before_1_6_all_else_is_the_same),
         TEST(clock_and_data_rate_can_be_asked_for),
         TEST(neither_bus_reset_nor_configuration_resets_the_application),
         TEST(neither_bus_reset_nor_configuration_ends_an_exchange),

@@ -155,6 +155,13 @@ void virtual_orphan(struct virtual_slot *slot)
     virtual_unlock(slot);
 }
 
+void virtual_reset_port(struct virtual_slot *slot)
+{
+    virtual_lock(slot);
+    host_reset_port(slot->host, slot->now_us, true);
+    virtual_unlock(slot);
+}
+
 void virtual_deny_access(struct virtual_slot *slot, bool deny)
 {
     virtual_lock(slot);

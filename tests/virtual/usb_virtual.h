@@ -30,6 +30,9 @@ void virtual_remove(struct virtual_slot *slot);
 void virtual_unplug(struct virtual_slot *slot);
 void virtual_plug(struct virtual_slot *slot);
 
+/* A reset of the port, as of a hub or after a suspend: pending transfers fail, the device is configured anew. */
+void virtual_reset_port(struct virtual_slot *slot);
+
 /* Makes opening the node fail for want of permission; makes claiming an interface fail, as if another program had it. */
 void virtual_deny_access(struct virtual_slot *slot, bool deny);
 void virtual_occupy(struct virtual_slot *slot, uint8_t interface_number, bool occupied);
