@@ -562,14 +562,14 @@ static const char *libusb_tells_packets_that_fail_apart(void)
 
 static const char *a_cancelled_write_may_keep_to_itself_how_much_of_it_has_moved(void)
 {
-    uint8_t message[128] = { 0x65, 0, 0, 0, 0, 0, 9 };
+    uint8_t message[128] = { 0x63, 54, 0, 0, 0, 0, 9 }; /* IccPowerOff */
     struct usbdevfs_urb urb, *ended;
     const int fd = open_node();
-    MUST(exchange(fd, 1) && tell("packet cancels unreported"));
+    MUST(exchange(fd, 1) && tell("packet cancels unreported") && tell("packet nak out 2 60"));
     MUST(submit(fd, &urb, BULK, ccid.bulk_out, message, sizeof message) == 0 && poll_node(fd, 50) == 0);
     MUST(usbfs(fd, USBDEVFS_DISCARDURB, &urb) == 0);
     MUST(reap_now(fd, &ended) == 0 && ended == &urb && urb.status == -ENOENT && urb.actual_length == 0);
-    MUST(tell("packet cancels reported"));
+    MUST(tell("packet cancels reported") && tell("packet none"));
     MUST(submit(fd, &urb, BULK, ccid.bulk_in, message, 64) == 0 && reap(fd, &ended) == 0 && message[6] == 9);
     return NULL;
 }

@@ -65,6 +65,7 @@ static bool take_back(struct device *device)
 {
     device->faults.packet = (struct packet_fault){ .kind = PACKET_RIGHT };
     device->faults.packets_struck = 0;
+    device->faults.naked_until_us = 0;
     return end_pause(device);
 }
 

@@ -6,7 +6,7 @@
  *   nak   in | out | control   N SECONDS
  *   cancels reported | unreported
  *   go        ends a pause
- *   none      takes back what has not happened yet, and a pause
+ *   none      takes back what has not happened yet, and what lasts
  *
  * N: the Nth packet of the bulk endpoint from now on, or the Nth control transfer; 1, if it is not said.
  */
