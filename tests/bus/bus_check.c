@@ -235,6 +235,8 @@ void bus_restore(void)
     for (size_t i = 0; i < FILES_MAX; i++)
         close_node(fds[i]);
     (void)tell("freeze off");
+    (void)tell("packet none");
+    (void)tell("packet cancels reported");
     (void)tell("unplug"); /* an answer that nobody has read is lost with the power */
     (void)tell("plug");
 }

@@ -513,6 +513,84 @@ static const char *a_halted_endpoint_is_a_pipe_error_until_it_is_cleared(void)
     return NULL;
 }
 
+/* Sends GetSlotStatus and reads; returns by what the transfers have ended. */
+static bool transfers_end(int fd, int out_status, int in_status)
+{
+    uint8_t command[] = GET_SLOT_STATUS(3), answer[64];
+    struct usbdevfs_urb out, in, *ended;
+    if (submit(fd, &out, BULK, ccid.bulk_out, command, sizeof command) != 0 || reap(fd, &ended) != 0)
+        return false;
+    if (submit(fd, &in, BULK, ccid.bulk_in, answer, sizeof answer) != 0 || reap(fd, &ended) != 0)
+        return false;
+    return out.status == out_status && in.status == in_status && (in_status == 0 || in.actual_length == 0);
+}
+
+static const char *packets_that_fail_have_the_errors_of_usbfs(void)
+{
+    unsigned in = ccid.bulk_in;
+    uint8_t answer[64];
+    struct usbdevfs_urb urb, *ended;
+    const int fd = open_node();
+    MUST(exchange(fd, 1));
+    MUST(tell("packet unacknowledged out") && transfers_end(fd, -EPROTO, 0));
+    MUST(tell("packet unacknowledged in") && transfers_end(fd, 0, -EPROTO));
+    MUST(tell("packet babble in") && transfers_end(fd, 0, -EOVERFLOW));
+    MUST(tell("packet halt in") && transfers_end(fd, 0, -EPIPE) && usbfs(fd, USBDEVFS_CLEAR_HALT, &in) == 0);
+    MUST(tell("packet lost in") && transfers_end(fd, 0, -EPROTO));
+    MUST(submit(fd, &urb, BULK, ccid.bulk_in, answer, sizeof answer) == 0 && reap(fd, &ended) == 0);
+    MUST(urb.status == 0 && urb.actual_length == 10); /* the device has kept it */
+    MUST(exchange(fd, 2));
+    return NULL;
+}
+
+static const char *libusb_tells_packets_that_fail_apart(void)
+{
+    uint8_t command[] = GET_SLOT_STATUS(3), answer[64];
+    int n;
+    libusb_device_handle *handle = open_handle(true);
+    MUST(handle && libusb_exchange(handle, 1));
+    MUST(tell("packet lost out"));
+    MUST(libusb_bulk_transfer(handle, ccid.bulk_out, command, sizeof command, &n, SOON_MS) == LIBUSB_ERROR_IO);
+    MUST(tell("packet halt out"));
+    MUST(libusb_bulk_transfer(handle, ccid.bulk_out, command, sizeof command, &n, SOON_MS) == LIBUSB_ERROR_PIPE);
+    MUST(libusb_clear_halt(handle, ccid.bulk_out) == 0 && tell("packet babble in"));
+    MUST(libusb_bulk_transfer(handle, ccid.bulk_out, command, sizeof command, &n, SOON_MS) == 0);
+    MUST(libusb_bulk_transfer(handle, ccid.bulk_in, answer, sizeof answer, &n, SOON_MS) == LIBUSB_ERROR_OVERFLOW);
+    MUST(libusb_exchange(handle, 2));
+    return NULL;
+}
+
+static const char *a_cancelled_write_may_keep_to_itself_how_much_of_it_has_moved(void)
+{
+    uint8_t message[128] = { 0x63, 54, 0, 0, 0, 0, 9 }; /* IccPowerOff */
+    struct usbdevfs_urb urb, *ended;
+    const int fd = open_node();
+    MUST(exchange(fd, 1) && tell("packet cancels unreported") && tell("packet nak out 2 60"));
+    MUST(submit(fd, &urb, BULK, ccid.bulk_out, message, sizeof message) == 0 && poll_node(fd, 50) == 0);
+    MUST(usbfs(fd, USBDEVFS_DISCARDURB, &urb) == 0);
+    MUST(reap_now(fd, &ended) == 0 && ended == &urb && urb.status == -ENOENT && urb.actual_length == 0);
+    MUST(tell("packet cancels reported") && tell("packet none"));
+    MUST(submit(fd, &urb, BULK, ccid.bulk_in, message, 64) == 0 && reap(fd, &ended) == 0 && message[6] == 9);
+    return NULL;
+}
+
+/* The process is killed there: what it had not yet sent never comes, what it has not read is for the next one. */
+static const char *a_process_may_end_between_two_packets(void)
+{
+    uint8_t command[] = GET_SLOT_STATUS(5), answer[64];
+    struct usbdevfs_urb urb, *ended;
+    const int fd = open_node();
+    MUST(exchange(fd, 1) && tell("packet pause in"));
+    MUST(submit(fd, &urb, BULK, ccid.bulk_in, answer, sizeof answer) == 0);
+    MUST(submit(fd, &urb, BULK, ccid.bulk_out, command, sizeof command) == 0 && poll_node(fd, SOON_MS) == POLLOUT);
+    close_node(fd);
+    MUST(tell("packet go"));
+    const int next = open_node();
+    MUST(submit(next, &urb, BULK, ccid.bulk_in, answer, sizeof answer) == 0);
+    MUST(reap(next, &ended) == 0 && urb.status == 0 && answer[6] == 5);
+    return NULL;
+}
+
 static const char *the_only_setting_of_an_interface_can_be_set(void)
 {
     libusb_device_handle *handle = open_handle(true);
@@ -724,6 +802,10 @@ static const struct {
     CHECK(releasing_cancels_what_is_pending),
     CHECK(the_only_kernel_driver_is_usbfs),
     CHECK(a_halted_endpoint_is_a_pipe_error_until_it_is_cleared),
+    CHECK(packets_that_fail_have_the_errors_of_usbfs),
+    CHECK(libusb_tells_packets_that_fail_apart),
+    CHECK(a_cancelled_write_may_keep_to_itself_how_much_of_it_has_moved),
+    CHECK(a_process_may_end_between_two_packets),
     CHECK(the_only_setting_of_an_interface_can_be_set),
     CHECK(a_configuration_is_busy_while_an_interface_is_claimed),
     CHECK(a_reset_cancels_and_takes_the_claims_and_the_device_goes_on),

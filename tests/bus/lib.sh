@@ -36,7 +36,7 @@ on_bus() {
         exec "$here/enter" ${TEST_ROOT:+--root "$TEST_ROOT"} "$0" "$@"
     usbfs_shim=/run/usbfs_shim.so # where everybody gets, and as LD_PRELOAD takes it: without a space
     virtual_nitrokey=$(built virtual-nitrokey) && cp "$(built usbfs_shim.so)" "$usbfs_shim" && apdu=$(built apdu) &&
-        pcsc_list=$(built pcsc_list) && mkdir -p "$work" || exit 1
+        pcsc_list=$(built pcsc_list) && judge=$(built judge) && mkdir -p "$work" || exit 1
     drivers=$(pkg-config --variable=usbdropdir libpcsclite) && lay_out_bundle || exit 1
     pcscd_options=(--foreground --debug --apdu)
     [ -e /run/dbus ] || pcscd_options+=($(without_polkit))
@@ -234,6 +234,11 @@ tell() {
     "$virtual_nitrokey" --tell "$work/$name/control" "$@"
 }
 
+# paused_at_packet NAME: whether the key stands still at the packet of "tell NAME packet pause ...".
+paused_at_packet() {
+    equal "$(tell "$1" packet)" "ok paused"
+}
+
 plug_in_port() {
     "$here/fakeusb.py" plug "${key_ports[$1]}" "$work/$1/usbip"
 }
@@ -405,43 +410,14 @@ described() {
     sed -nE "s/^$1 = \"?([^\"#]*[^\"# ]).*/\1/p" "$here/../../readers/$model.toml"
 }
 
-# whole_apdus FIRMWARE: the commands on standard input, without what the driver makes of them for this firmware: parts of a chain
-# (ISO 7816-4 §5.1.1) are put together and GET RESPONSE is left out for one that takes short APDUs only, and for one that
-# may be aborted the GET RESPONSE that finds out whether it listens.
-whole_apdus() {
-    case $1 in
-    gnuk | gnuk-1.0) ;;
-    nk3) sed '/^00C0000000$/d' && return ;;
-    *) cat && return ;;
-    esac
-    awk '
-        function number(hex, i, n) {
-            for (i = 1; i <= length(hex); i++) n = n * 16 + index("0123456789ABCDEF", substr(hex, i, 1)) - 1
-            return n
-        }
-        function data(apdu) {
-            if (length(apdu) <= 10 || apdu ~ /^........00....$/) return ""
-            if (substr(apdu, 9, 2) == "00") return substr(apdu, 15, 2 * number(substr(apdu, 11, 4)))
-            return substr(apdu, 11, 2 * number(substr(apdu, 9, 2)))
-        }
-        substr($0, 3, 2) == "C0" { next }
-        substr($0, 3, 6) != header { header = substr($0, 3, 6); chain = "" } # the card has refused a part, and so the rest
-        /^[13579BDF]/ { chain = chain data($0); next }
-        { print substr($0, 1, 8) " " chain data($0); chain = "" }'
-}
-
-# executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, each at
-# most as often as it was sent, and in that order, but for sent_at_once and of_others.
+# executed_once NAME: whether the card has executed nothing but the commands that pcscd has got from its clients, whole,
+# each at most as often as it was sent, and in that order, but for sent_at_once and of_others.
 executed_once() {
-    local firmware order=cat
+    local firmware
     firmware=$(model=$(cat "$work/$1/model") && described firmware)
-    [ -z "${sent_at_once[$1]:-}" ] || order=sort
-    client_apdus | whole_apdus "$firmware" | $order >"$work/sent"
-    card_apdus "$1" | grep -vx "${of_others[$1]:-none}" | whole_apdus "$firmware" | $order | awk -v sent="$work/sent" '
-        { command = $0
-          while ((more = getline line < sent) > 0 && line != command)
-              ;
-          if (more <= 0) { print "executed but not sent, or not then: " command; exit 1 } }'
+    client_apdus >"$work/sent"
+    "$judge" ${sent_at_once[$1]:+--any-order} ${of_others[$1]:+--of-others "${of_others[$1]}"} \
+        "$firmware" "$work/sent" "$work/$1/apdus"
 }
 
 # counters_equal NAME USER RESETTING ADMIN: whether these tries are left of the PINs.

@@ -9,16 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
-#include "command.h"
+#include "judge.h"
 #include "storage.h"
 
 #define SENT_MAX 1024
 
-/* What the client has sent, to be compared with what the card has executed. */
-static struct {
-    uint8_t *bytes;
-    size_t length;
-} sent[SENT_MAX];
+/* What the client has sent, and been answered, to be compared with what the card has executed. */
+static struct judge_sent sent[SENT_MAX];
 static size_t sent_count;
 
 static const char *model = "nitrokey-pro-2";
@@ -34,12 +31,6 @@ static const struct identity *identity(void)
     const struct identity *const found = identity_find(model);
     assert_non_null(found);
     return found;
-}
-
-/* A key of short APDU level gets an extended APDU as the driver cuts it, and executes it whole. */
-static bool takes_parts(void)
-{
-    return strcmp(identity()->firmware, "gnuk") == 0 || strcmp(identity()->firmware, "gnuk-1.0") == 0;
 }
 
 static bool in_child; /* of bench_known_to_fail() */
@@ -129,36 +120,7 @@ struct bench *bench_new(const struct icc_timing *generate)
 
 /* ---- what must hold after everything ---- */
 
-/* Nor does anybody send the GET RESPONSE by which the driver ends a chain that was cut; a Gnuk does not know it then. */
-static bool is_the_drivers_own(const struct icc_apdu *apdu)
-{
-    static const uint8_t get_response[] = { 0x00, 0xc0, 0x00, 0x00, 0x00 };
-    return takes_parts() && apdu->command_len == sizeof get_response && apdu->status_word == 0x6d00 &&
-           memcmp(apdu->command, get_response, sizeof get_response) == 0;
-}
-
-/* Whatever Le they have, and whether they are extended or not. */
-static bool is_same_command(const struct icc_apdu *apdu, const uint8_t *bytes, size_t length)
-{
-    struct command executed, sent_one;
-    return command_parse(apdu->command, apdu->command_len, &executed) && command_parse(bytes, length, &sent_one) &&
-           memcmp(apdu->command, bytes, 4) == 0 && executed.length == sent_one.length &&
-           (executed.length == 0 || memcmp(executed.data, sent_one.data, executed.length) == 0);
-}
-
 static const uint8_t HID_COMMAND[] = { 0x00, 0xca, 0x00, 0xc4, 0x00 };
-
-static bool is_hids(const struct icc_apdu *apdu)
-{
-    return apdu->command_len == sizeof HID_COMMAND && memcmp(apdu->command, HID_COMMAND, sizeof HID_COMMAND) == 0;
-}
-
-static bool executed(const struct icc_apdu *apdu, size_t i)
-{
-    if (takes_parts())
-        return is_same_command(apdu, sent[i].bytes, sent[i].length);
-    return apdu->command_len == sent[i].length && memcmp(apdu->command, sent[i].bytes, sent[i].length) == 0;
-}
 
 static bool is_wrong_user_pin(const struct icc_apdu *apdu)
 {
@@ -172,22 +134,42 @@ static bool is_right_user_pin(const struct icc_apdu *apdu)
            memcmp(apdu->command + 5, "123456", 6) == 0;
 }
 
-static void check_the_cards_log(const struct bench *bench)
+static unsigned wrong_user_pins(const struct icc *icc)
 {
-    size_t next = 0;
     unsigned wrong = 0;
-    for (size_t i = 0; i < icc_log_count(bench->icc); i++) {
-        const struct icc_apdu apdu = icc_log_get(bench->icc, i);
-        if (is_the_drivers_own(&apdu) || (bench->beside && is_hids(&apdu)))
-            continue;
-        while (next < sent_count && !executed(&apdu, next))
-            next++;
-        if (next == sent_count)
-            fail_msg("the card executed APDU %zu (INS %02x), which was not sent then, or not once more", i,
-                     apdu.command_len > 1 ? apdu.command[1] : 0);
-        next++;
+    for (size_t i = 0; i < icc_log_count(icc); i++) {
+        const struct icc_apdu apdu = icc_log_get(icc, i);
         wrong = is_right_user_pin(&apdu) && wrong < 3 ? 0 : wrong + is_wrong_user_pin(&apdu);
     }
+    return wrong;
+}
+
+char *bench_verdict(const struct bench *bench)
+{
+    const size_t count = icc_log_count(bench->icc);
+    struct judge_executed *const executed = calloc(count + 1, sizeof *executed);
+    assert_non_null(executed);
+    for (size_t i = 0; i < count; i++) {
+        const struct icc_apdu apdu = icc_log_get(bench->icc, i);
+        executed[i] = (struct judge_executed){ .bytes = apdu.command, .length = apdu.command_len,
+                                               .status_word = apdu.status_word, .answer_length = apdu.answer_len,
+                                               .resets = apdu.resets, .abandoned = apdu.abandoned };
+    }
+    char *const verdict = judge(&(struct judge_case){ .firmware = identity()->firmware, .sent = sent,
+                                                      .sent_count = sent_count, .executed = executed,
+                                                      .executed_count = count,
+                                                      .of_others = bench->beside ? HID_COMMAND : NULL,
+                                                      .of_others_length = sizeof HID_COMMAND });
+    free(executed);
+    return verdict;
+}
+
+static void check_the_cards_log(const struct bench *bench)
+{
+    char *const verdict = bench_verdict(bench);
+    if (verdict)
+        fail_msg("%s", verdict);
+    const unsigned wrong = wrong_user_pins(bench->icc);
     assert_int_equal(icc_counters(bench->icc).pw1, wrong < 3 ? 3 - wrong : 0);
     assert_int_equal(icc_counters(bench->icc).pw3, bench->admin_tries);
 }
@@ -201,17 +183,28 @@ static void check_the_disk(const struct bench *bench)
     assert_int_equal(seen.configurations, seen.bus_resets);
 }
 
+static void drop(struct bench *bench)
+{
+    virtual_remove(bench->slot);
+    device_free(bench->device);
+    icc_free(bench->icc);
+    while (sent_count > 0)
+        OPENSSL_free((uint8_t *)(uintptr_t)sent[--sent_count].bytes);
+}
+
 void bench_free(struct bench *bench)
 {
     IFDHCloseChannel(LUN); /* does no harm to a closed one */
     check_the_cards_log(bench);
     check_the_disk(bench);
     assert_int_equal(virtual_open_ports(), 0);
-    virtual_remove(bench->slot);
-    device_free(bench->device);
-    icc_free(bench->icc);
-    while (sent_count > 0)
-        OPENSSL_free(sent[--sent_count].bytes);
+    drop(bench);
+}
+
+void bench_free_unchecked(struct bench *bench)
+{
+    IFDHCloseChannel(LUN);
+    drop(bench);
 }
 
 /* ---- pcscd ---- */
@@ -273,10 +266,11 @@ static size_t remember(const char *apdu)
     sent[sent_count].bytes = OPENSSL_hexstr2buf(digits, &length);
     assert_non_null(sent[sent_count].bytes);
     sent[sent_count].length = (size_t)length;
+    sent[sent_count].outcome = OUTCOME_UNKNOWN;
     return sent_count++;
 }
 
-struct answer bench_transmit(struct bench *bench, const char *apdu)
+struct answer bench_try(struct bench *bench, const char *apdu)
 {
     const size_t i = remember(apdu);
     struct answer answer = { .length = 0 };
@@ -285,15 +279,29 @@ struct answer bench_transmit(struct bench *bench, const char *apdu)
     DWORD length = sizeof answer.bytes;
     const int64_t begun = virtual_now_us(bench->slot);
     const size_t resets = icc_resets(bench->icc);
-    answer.code = IFDHTransmitToICC(LUN, pci, sent[i].bytes, sent[i].length, answer.bytes, &length, &received);
+    const bool honest = bench->device->faults.answers == 0; /* the key says what it has done */
+    answer.code = IFDHTransmitToICC(LUN, pci, (PUCHAR)(uintptr_t)sent[i].bytes, sent[i].length, answer.bytes, &length,
+                                    &received);
     answer.took_us = virtual_now_us(bench->slot) - begun;
     answer.length = length;
+    answer.card_was_reset = icc_resets(bench->icc) != resets;
     if (answer.code == IFD_SUCCESS && length >= 2)
         answer.status_word = (unsigned)(answer.bytes[length - 2] << 8 | answer.bytes[length - 1]);
     if (answer.code != IFD_SUCCESS)
-        assert_int_equal(length, 0);
+        sent[i].outcome = OUTCOME_FAILED;
+    else if (honest)
+        sent[i].outcome = OUTCOME_ANSWERED;
+    sent[i].status_word = (uint16_t)answer.status_word;
+    return answer;
+}
+
+struct answer bench_transmit(struct bench *bench, const char *apdu)
+{
+    const struct answer answer = bench_try(bench, apdu);
+    if (answer.code != IFD_SUCCESS)
+        assert_int_equal(answer.length, 0);
     if (strncmp(identity()->firmware, "gnuk", 4) != 0) /* whose card is reset by an unplug and by SET_CONFIGURATION */
-        assert_int_equal(icc_resets(bench->icc), resets); /* pcscd powers it on again, and tells everybody */
+        assert_false(answer.card_was_reset); /* pcscd powers it on again, and tells everybody */
     return answer;
 }
 

@@ -3,8 +3,9 @@
  * bench.h - the whole driver on a virtual key with a virtual clock, called as pcscd calls it.
  *
  * Only the entry points of ifdhandler.h are used. bench_free() checks what must hold after everything: the card has
- * executed each APDU at most once and in the order they were sent, its retry counters equal the wrong PINs sent, the
- * driver has closed all it opened, and a Storage's disk was left alone. No command resets the card.
+ * executed what was sent, whole, each APDU at most once and in order, and nothing else (judge.h), its retry counters
+ * equal the wrong PINs sent, the driver has closed all it opened, and a Storage's disk was left alone. No command resets
+ * the card.
  */
 #pragma once
 #include <stdarg.h>
@@ -72,6 +73,7 @@ struct answer {
     size_t length;
     unsigned status_word; /* 0 when there is none */
     int64_t took_us;      /* of the virtual clock */
+    bool card_was_reset;  /* meanwhile */
 };
 
 /* A key in its port. generate: how the on-card generations go, may be NULL. */
@@ -79,6 +81,11 @@ struct bench *bench_new(const struct icc_timing *generate);
 /* ... with more said about the card; atr is filled in. */
 struct bench *bench_new_with(struct icc_options card);
 void bench_free(struct bench *bench);
+void bench_free_unchecked(struct bench *bench);
+
+/* What the key has executed and a client has not sent, or was told wrongly (judge.h), which the caller frees; NULL: all
+ * is well. */
+char *bench_verdict(const struct bench *bench);
 
 /* Opens the reader and powers the card on, as pcscd does at plugging in; asserts that it works. */
 void bench_start(struct bench *bench);
@@ -88,6 +95,8 @@ RESPONSECODE bench_open(void);
 RESPONSECODE bench_power(DWORD action);
 
 /* Sends an APDU in hexadecimal; spaces are ignored. */
+struct answer bench_try(struct bench *bench, const char *apdu);
+/* ... and asserts that the answer makes sense. */
 struct answer bench_transmit(struct bench *bench, const char *apdu);
 /* ... and asserts success and the status word. */
 struct answer bench_expect(struct bench *bench, const char *apdu, unsigned status_word);

@@ -15,7 +15,7 @@ struct entry {
 struct apdu_log {
     FILE *file;
     struct entry **entries;
-    size_t count, capacity;
+    size_t count, capacity, resets;
 };
 
 struct apdu_log *apdu_log_new(const char *path)
@@ -68,6 +68,7 @@ static void keep(struct apdu_log *log, const struct icc_apdu *apdu)
     entry->apdu = *apdu;
     memcpy(entry->command, apdu->command, apdu->command_len);
     entry->apdu.command = entry->command;
+    entry->apdu.resets = log->resets;
     log->entries[log->count++] = entry;
 }
 
@@ -86,6 +87,8 @@ void apdu_log_executed(struct apdu_log *log, int64_t begin_us, int64_t end_us, c
 
 void apdu_log_abandoned(struct apdu_log *log, int64_t now_us, const uint8_t *command, size_t command_len)
 {
+    keep(log, &(struct icc_apdu){ .begin_us = now_us, .end_us = now_us, .command = command,
+                                  .command_len = command_len, .abandoned = true });
     if (!log->file)
         return;
     fprintf(log->file, "%" PRId64 " abandoned ", now_us / 1000);
@@ -96,6 +99,7 @@ void apdu_log_abandoned(struct apdu_log *log, int64_t now_us, const uint8_t *com
 
 void apdu_log_reset(struct apdu_log *log, int64_t now_us)
 {
+    log->resets++;
     if (!log->file)
         return;
     fprintf(log->file, "%" PRId64 " reset\n", now_us / 1000);

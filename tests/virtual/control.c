@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "listener.h"
+#include "packet_words.h"
 #include "timing.h"
 
 #define WORDS_MAX 16
@@ -197,6 +198,14 @@ static bool stale(const struct control_target *target, int count, char *const wo
     return read_number(words[0], UINT32_MAX, &faults->answers);
 }
 
+static bool packet(const struct control_target *target, int count, char *const words[], struct reply *reply)
+{
+    if (count > 0)
+        return packet_words_apply(target->device, count, words);
+    SAY(reply, "ok %s", packet_words_state(target->device));
+    return true;
+}
+
 static bool descriptors(const struct control_target *target, int count, char *const words[], struct reply *reply)
 {
     static const char *const ways[] = { "right", "cut", "garbage", "total-long", "total-short", "endless", NULL };
@@ -288,6 +297,7 @@ static const struct {
     { "stale", 1, 1, stale },         { "hid-reset", 0, 0, hid_reset }, { "descriptors", 1, 1, descriptors },
     { "hid", 1, 1, hid },
     { "counters", 0, 0, counters },   { "busy", 0, 0, busy },           { "apdus", 0, 0, apdus },
+    { "packet", 0, PACKET_WORDS_MAX, packet },
     { "blocks", 0, 0, blocks },       { "stats", 0, 0, stats },         { "touch", 0, 0, touch },
     { "quit", 0, 0, quit },
 };

@@ -14,12 +14,18 @@
  *   stall in|out                       halts a bulk endpoint
  *   answer sequence|slot|type|long|short|cut|swallow|repeat N   what is wrong with the next N answers
  *   stale N                            the same as answer sequence N
+ *   packet lost|unacknowledged|babble|halt|no-zlp in|out|control [N]   what happens to the Nth packet from now on
+ *   packet nak in|out|control N SECONDS
+ *   packet pause in|out|control [N]    before that packet moves all stands still, until "packet go"
+ *   packet cancels reported|unreported     whether a cancelled transfer tells what of it has moved
+ *   packet none                        what has not happened yet will not
+ *   packet                             ok none|waiting|struck|paused: how far it is (packet_words.h)
  *   descriptors right|cut|garbage|total-long|total-short|endless
  *   hid N                              the other interface has N commands for the card: GET DATA of the PIN status
  *   hid-reset                          the other interface resets the card
  *   counters                           ok pw1=N rc=N pw3=N [pin=N puk=N]
  *   busy                               ok busy|idle: a command runs or an answer is unread
- *   apdus                              ok N: executed so far
+ *   apdus                              ok N: executed or begun so far
  *   blocks                             ok N: T=1 blocks that the card has heard so far
  *   stats                              ok control=N out=N in=N interrupt=N pending=N: transfers submitted so far, and not ended
  *   quit

@@ -51,7 +51,10 @@ void device_advance(struct device *device, int64_t now_us)
 
 int64_t device_next_us(const struct device *device)
 {
-    return device->powered ? device->firmware->next_us(device) : DEVICE_NEVER;
+    if (!device->powered)
+        return DEVICE_NEVER;
+    const int64_t next_us = device->firmware->next_us(device), naked_us = device->faults.naked_until_us;
+    return naked_us > device->now_us && naked_us < next_us ? naked_us : next_us;
 }
 
 bool device_busy(const struct device *device)
@@ -236,12 +239,8 @@ static enum handshake asked_of_interface(struct device *device, const struct set
     }
 }
 
-enum handshake device_control(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
+static enum handshake asked(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
 {
-    if (!device->powered)
-        return HANDSHAKE_NONE;
-    if (device->faults.frozen)
-        return HANDSHAKE_NAK;
     *length = setup->request_type & FROM_DEVICE ? 0 : setup->length;
     if ((setup->request_type & TYPE) != 0)
         return device->firmware->control(device, setup, data, length);
@@ -259,29 +258,135 @@ enum handshake device_control(struct device *device, const struct setup *setup, 
 
 /* ---- packets ---- */
 
+struct transaction {
+    uint8_t endpoint;
+    const struct setup *setup; /* of a control transfer, which is one transaction here */
+    const uint8_t *sent;
+    uint8_t *received; /* of a control transfer: in either direction */
+    size_t *length;
+};
+
+static enum handshake ask_firmware(struct device *device, const struct transaction *t)
+{
+    if (t->endpoint == 0)
+        return asked(device, t->setup, t->received, t->length);
+    if (t->endpoint & FROM_DEVICE)
+        return device->firmware->in(device, t->endpoint, t->received, t->length);
+    return device->firmware->out(device, t->endpoint, t->sent, *t->length);
+}
+
 /* HANDSHAKE_ACK: the firmware may be asked. */
 static enum handshake gate(const struct device *device, uint8_t endpoint)
 {
-    if (!device->powered || device->configuration == 0 || device_packet_size(device, endpoint) == 0)
+    const struct faults *const faults = &device->faults;
+    const bool is_control = endpoint == 0;
+    if (!device->powered)
         return HANDSHAKE_NONE;
-    if (device->faults.frozen)
+    if (!is_control && (device->configuration == 0 || device_packet_size(device, endpoint) == 0))
+        return HANDSHAKE_NONE;
+    if (faults->frozen || faults->paused)
         return HANDSHAKE_NAK;
-    return device->halted & endpoint_bit(endpoint) ? HANDSHAKE_STALL : HANDSHAKE_ACK;
+    if (faults->naked_endpoint == endpoint && faults->naked_until_us > device->now_us)
+        return HANDSHAKE_NAK;
+    return !is_control && device->halted & endpoint_bit(endpoint) ? HANDSHAKE_STALL : HANDSHAKE_ACK;
+}
+
+static enum handshake halt(struct device *device, uint8_t endpoint)
+{
+    if (endpoint != 0)
+        device_halt(device, endpoint);
+    return HANDSHAKE_STALL;
+}
+
+/* Whether the fault comes before the firmware is asked. An IN packet is not missed before there is one to come. */
+static bool comes_before(const struct device *device, enum packet_fault_kind fault, const struct transaction *t)
+{
+    const bool in = t->endpoint & FROM_DEVICE, control = t->endpoint == 0;
+    switch (fault) {
+    case PACKET_LOST:
+    case PACKET_NAKED:
+    case PACKET_PAUSED:
+        return !in || device_busy(device);
+    case PACKET_HALTED:
+        return !in;
+    case PACKET_NO_ZLP:
+        return !in && !control && *t->length == 0;
+    case PACKET_RIGHT:
+    case PACKET_UNACKNOWLEDGED:
+    case PACKET_BABBLE:
+        break;
+    }
+    return false;
+}
+
+static enum handshake spoil_before(struct device *device, enum packet_fault_kind fault, const struct transaction *t)
+{
+    faults_strike_packet(&device->faults, device->now_us);
+    switch (fault) {
+    case PACKET_LOST:
+        return HANDSHAKE_NONE;
+    case PACKET_HALTED:
+        return halt(device, t->endpoint);
+    case PACKET_NO_ZLP:
+        return HANDSHAKE_ACK;
+    case PACKET_RIGHT:
+    case PACKET_UNACKNOWLEDGED:
+    case PACKET_BABBLE:
+    case PACKET_NAKED:
+    case PACKET_PAUSED:
+        break;
+    }
+    return HANDSHAKE_NAK;
+}
+
+/* What the firmware has done, as the host sees it. */
+static enum handshake spoil_after(struct device *device, enum packet_fault_kind fault, const struct transaction *t)
+{
+    const bool in = t->endpoint & FROM_DEVICE, empty = t->endpoint != 0 && *t->length == 0;
+    const bool strikes = fault == PACKET_UNACKNOWLEDGED || (in && (fault == PACKET_BABBLE || fault == PACKET_HALTED)) ||
+                         (in && empty && fault == PACKET_NO_ZLP);
+    if (!strikes) {
+        faults_count_packet(&device->faults, t->endpoint, empty);
+        return HANDSHAKE_ACK;
+    }
+    faults_strike_packet(&device->faults, device->now_us);
+    if (in)
+        *t->length = 0;
+    if (fault == PACKET_NO_ZLP)
+        return ask_firmware(device, t);
+    if (fault == PACKET_BABBLE)
+        return HANDSHAKE_BABBLE;
+    return fault == PACKET_HALTED ? halt(device, t->endpoint) : HANDSHAKE_NONE;
+}
+
+static enum handshake transact(struct device *device, const struct transaction *t)
+{
+    const enum handshake answer = gate(device, t->endpoint);
+    if (answer != HANDSHAKE_ACK)
+        return answer;
+    const enum packet_fault_kind fault = faults_packet_due(&device->faults, t->endpoint);
+    if (comes_before(device, fault, t))
+        return spoil_before(device, fault, t);
+    const enum handshake said = ask_firmware(device, t);
+    return said == HANDSHAKE_ACK ? spoil_after(device, fault, t) : said;
+}
+
+enum handshake device_control(struct device *device, const struct setup *setup, uint8_t *data, size_t *length)
+{
+    return transact(device, &(struct transaction){ .setup = setup, .received = data, .length = length });
 }
 
 enum handshake device_out(struct device *device, uint8_t endpoint, const uint8_t *packet, size_t length)
 {
-    const enum handshake answer = gate(device, endpoint);
     if (length > device_packet_size(device, endpoint))
         return HANDSHAKE_NONE;
-    return answer == HANDSHAKE_ACK ? device->firmware->out(device, endpoint, packet, length) : answer;
+    return transact(device, &(struct transaction){ .endpoint = endpoint, .sent = packet, .length = &length });
 }
 
 enum handshake device_in(struct device *device, uint8_t endpoint, uint8_t *packet, size_t *length)
 {
-    const enum handshake answer = gate(device, endpoint);
     *length = 0;
-    return answer == HANDSHAKE_ACK ? device->firmware->in(device, endpoint, packet, length) : answer;
+    return transact(device, &(struct transaction){ .endpoint = endpoint, .received = packet, .length = length });
 }
 
 void device_halt(struct device *device, uint8_t endpoint)

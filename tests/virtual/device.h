@@ -5,6 +5,7 @@
  * device.c does what is the same in every device (USB 2.0 chapter 9: descriptors, configuration, halted endpoints);
  * what makes a model is its firmware, one file behind the operations below. Nothing here looks at a real clock:
  * device_advance() says what time it is, and all that follows happens then. Times are microseconds.
+ * What goes wrong with a packet on its way goes wrong here, whatever moves the packets (faults.h).
  * Not thread safe: one thread at a time.
  */
 #pragma once
@@ -23,7 +24,8 @@ enum handshake {
     HANDSHAKE_ACK,
     HANDSHAKE_NAK,   /* not now: ask again */
     HANDSHAKE_STALL, /* endpoint halted, or control request refused */
-    HANDSHAKE_NONE,  /* no such endpoint, or no device: silence on the bus */
+    HANDSHAKE_NONE,  /* no such endpoint, no device, or the packet got lost: silence on the bus */
+    HANDSHAKE_BABBLE, /* it sends more than it may */
 };
 
 /* A setup packet (USB 2.0 §9.3). */

@@ -16,6 +16,33 @@ enum answer_fault faults_next_answer(struct faults *faults)
     return faults->answer;
 }
 
+enum packet_fault_kind faults_packet_due(const struct faults *faults, uint8_t endpoint)
+{
+    const struct packet_fault *const packet = &faults->packet;
+    return packet->endpoint == endpoint && packet->nth <= 1 ? packet->kind : PACKET_RIGHT;
+}
+
+void faults_strike_packet(struct faults *faults, int64_t now_us)
+{
+    const struct packet_fault packet = faults->packet;
+    faults->packet = (struct packet_fault){ .kind = PACKET_RIGHT };
+    faults->packets_struck++;
+    if (packet.kind == PACKET_NAKED) {
+        faults->naked_endpoint = packet.endpoint;
+        faults->naked_until_us = now_us + packet.naked_us;
+    }
+    faults->paused = faults->paused || packet.kind == PACKET_PAUSED;
+    if (packet.struck)
+        packet.struck(packet.context);
+}
+
+void faults_count_packet(struct faults *faults, uint8_t endpoint, bool empty)
+{
+    struct packet_fault *const packet = &faults->packet;
+    if (packet->endpoint == endpoint && packet->nth > 1 && (empty || packet->kind != PACKET_NO_ZLP))
+        packet->nth--;
+}
+
 size_t faults_spoil_answer(enum answer_fault fault, uint8_t *message, size_t length)
 {
     switch (fault) {

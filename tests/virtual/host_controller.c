@@ -61,7 +61,7 @@ static bool end(struct host_controller *host, struct urb *urb, enum urb_status s
     return true;
 }
 
-static void end_all(struct host_controller *host, enum urb_status status)
+void host_end_all(struct host_controller *host, enum urb_status status)
 {
     for (size_t i = 0; i < QUEUES; i++)
         while (host->pending[i].first)
@@ -84,6 +84,8 @@ static bool settle(struct host_controller *host, struct urb *urb, enum handshake
         return end(host, urb, URB_STALL);
     case HANDSHAKE_NONE:
         return end(host, urb, URB_NO_ANSWER);
+    case HANDSHAKE_BABBLE:
+        return end(host, urb, URB_OVERFLOW);
     }
     return false;
 }
@@ -178,7 +180,11 @@ void host_submit(struct host_controller *host, struct urb *urb)
 
 bool host_cancel(struct host_controller *host, struct urb *urb)
 {
-    return end(host, urb, URB_CANCELLED);
+    if (!end(host, urb, URB_CANCELLED))
+        return false;
+    if (host->device->faults.cancels_unreported)
+        urb->actual = 0;
+    return true;
 }
 
 struct urb *host_reap(struct host_controller *host)
@@ -217,7 +223,7 @@ void host_plug(struct host_controller *host, int64_t now_us, bool configure)
 void host_unplug(struct host_controller *host, int64_t now_us)
 {
     device_advance(host->device, now_us);
-    end_all(host, URB_GONE);
+    host_end_all(host, URB_GONE);
     device_power(host->device, false);
 }
 
@@ -234,7 +240,7 @@ const struct identity *host_identity(const struct host_controller *host)
 void host_reset_port(struct host_controller *host, int64_t now_us, bool configure)
 {
     device_advance(host->device, now_us);
-    end_all(host, URB_CANCELLED);
+    host_end_all(host, URB_CANCELLED);
     if (host_plugged(host))
         enumerate(host, configure);
 }

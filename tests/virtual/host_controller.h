@@ -17,7 +17,7 @@ enum urb_status {
     URB_OK,
     URB_STALL,     /* the endpoint is halted until CLEAR_FEATURE(ENDPOINT_HALT), or the control request is refused */
     URB_OVERFLOW,  /* the device sent a packet larger than it may, or than the room that was left; the room is filled */
-    URB_NO_ANSWER, /* no such endpoint, or the device is not configured */
+    URB_NO_ANSWER, /* a transaction error: the packet got lost, no such endpoint, or the device is not configured */
     URB_CANCELLED,
     URB_GONE,      /* unplugged */
 };
@@ -67,6 +67,10 @@ void host_submit(struct host_controller *host, struct urb *urb);
 /* Ends a pending transfer with URB_CANCELLED and the bytes moved so far in actual; the device does not take back
  * what it has sent, nor forget what it has got. false: it had ended before. Either way it comes by host_reap(). */
 bool host_cancel(struct host_controller *host, struct urb *urb);
+
+/* Ends all pending transfers, as when the process that has submitted them is gone: the device hears nothing of it. May
+ * be called when a packet fault strikes. */
+void host_end_all(struct host_controller *host, enum urb_status status);
 
 /* Moves what can be moved now. */
 void host_run(struct host_controller *host, int64_t now_us);

@@ -92,13 +92,15 @@ void icc_ask_ifs(struct icc *icc, uint8_t ifsc);          /* it sends S(IFS requ
 void icc_ask_abort(struct icc *icc);                      /* it sends S(ABORT request) instead of its next chained block */
 void icc_lie_about_wtx(struct icc *icc, uint8_t multiplier); /* multiplier of every later S(WTX) */
 
-/* ---- the log of every APDU executed, and the counters ---- */
+/* ---- the log of every APDU executed or begun, as the card has put it together, and the counters ---- */
 struct icc_apdu {
     int64_t begin_us, end_us;
     const uint8_t *command; /* whole, as reassembled by T=1 */
     size_t command_len;
     uint16_t status_word;
     size_t answer_len; /* without the status word */
+    size_t resets;     /* cold resets before it */
+    bool abandoned;    /* a reset cut it off: there is no answer */
 };
 size_t icc_log_count(const struct icc *icc);
 struct icc_apdu icc_log_get(const struct icc *icc, size_t index);

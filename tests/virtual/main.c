@@ -15,6 +15,7 @@
 #include "listener.h"
 #include "loop.h"
 #include "firmwares.h"
+#include "packet_words.h"
 #include "timing.h"
 #include "usbip.h"
 #include "usbip_wire.h"
@@ -53,11 +54,15 @@ static const char USAGE[] =
     "  --command SPEC           how long any other command takes (0.005)\n"
     "  --line-rate N            bits a second between firmware and card (0: no time passes there)\n"
     "  --first-byte-limit SECONDS  how long the firmware waits for the card's answer (120)\n"
+    "  --packet SPEC            what goes wrong with a packet, as --tell PATH packet, with commas: lost,out,2\n"
     "  --no-stale-packet        no old packet in the endpoint after the key is plugged in\n"
     "  --tell PATH COMMAND...   sends a command to the control socket PATH and prints the answer:\n"
     "                           plug, unplug, generate SPEC..., reset SPEC, mute on|off, freeze on|off,\n"
     "                           corrupt edc|length|sequence|truncated|noise N, stall in|out, stale N,\n"
     "                           answer sequence|slot|type|long|short|cut|swallow|repeat N,\n"
+    "                           packet lost|unacknowledged|babble|halt|no-zlp|pause in|out|control [N],\n"
+    "                           packet nak in|out|control N SECONDS, packet go, packet none, packet,\n"
+    "                           packet cancels reported|unreported,\n"
     "                           descriptors right|cut|garbage|total-long|total-short|endless, mishear N,\n"
     "                           ask-ifs N, ask-abort, lie-about-wtx N, hid N, hid-reset, touch, counters,\n"
     "                           busy, apdus, blocks, stats, quit\n"
@@ -66,14 +71,14 @@ static const char USAGE[] =
 
 struct settings {
     const struct identity *model;
-    const char *listen, *bus_id, *control, *serial, *product, *tell;
+    const char *listen, *bus_id, *control, *serial, *product, *tell, *packet;
     bool shared, help, list;
     struct icc_options icc;
     struct firmware_options firmware;
 };
 
 enum option_code { MODEL = 1, LISTEN, SHARED, BUS_ID, CONTROL, STATE, LOG, APPLICATION, SERIAL, PRODUCT, GENERATE, SIGN,
-                   RESET, COMMAND, LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, TELL, LIST, HELP };
+                   RESET, COMMAND, LINE_RATE, FIRST_BYTE_LIMIT, NO_STALE_PACKET, PACKET, TELL, LIST, HELP };
 
 static const struct option OPTIONS[] = {
     { "model", required_argument, NULL, MODEL },
@@ -93,6 +98,7 @@ static const struct option OPTIONS[] = {
     { "line-rate", required_argument, NULL, LINE_RATE },
     { "first-byte-limit", required_argument, NULL, FIRST_BYTE_LIMIT },
     { "no-stale-packet", no_argument, NULL, NO_STALE_PACKET },
+    { "packet", required_argument, NULL, PACKET },
     { "tell", required_argument, NULL, TELL },
     { "list", no_argument, NULL, LIST },
     { "help", no_argument, NULL, HELP },
@@ -179,6 +185,9 @@ static bool read_option(struct settings *settings, enum option_code code, const 
         return is_hex(value, PRODUCT_DIGITS) || wrong("product", value, "must be 4 hexadecimal digits");
     case NO_STALE_PACKET:
         settings->firmware.no_stale_packet = true;
+        return true;
+    case PACKET:
+        settings->packet = value;
         return true;
     case TELL:
         settings->tell = value;
@@ -297,6 +306,8 @@ static bool build_key(struct key *key, const struct settings *settings)
     if (!(key->loop = loop_new()) || !catch_signals(key) || !(key->icc = icc_new(&icc)))
         return false;
     key->device = firmware_new(&key->identity, key->icc, &settings->firmware);
+    if (key->device && settings->packet && !packet_words_parse(key->device, settings->packet))
+        return wrong("packet", settings->packet, "is no packet fault (see --help)");
     key->host = key->device ? host_new(key->device) : NULL;
     key->server = key->host ? usbip_new(key->loop, key->host, settings->bus_id, settings->shared) : NULL;
     return key->server;

@@ -361,6 +361,7 @@ static const char *handshake_name(enum handshake handshake)
     case HANDSHAKE_NAK: return "NAK";
     case HANDSHAKE_STALL: return "STALL";
     case HANDSHAKE_NONE: return "NONE";
+    case HANDSHAKE_BABBLE: return "BABBLE";
     }
     return "?";
 }

@@ -74,8 +74,8 @@ static int64_t script_next_us(const struct device *device)
 
 static bool script_busy(const struct device *device)
 {
-    (void)device;
-    return false;
+    const struct script *const given = (const struct script *)device;
+    return given->in_given < given->in_count;
 }
 
 static const struct firmware SCRIPT = {
@@ -273,6 +273,201 @@ static void a_cancelled_transfer_tells_what_has_moved(void **state)
     assert_false(host_cancel(*state, &urb));
 }
 
+/* ---- packets that fail ---- */
+
+static void fails(enum packet_fault_kind kind, uint8_t endpoint, unsigned nth)
+{
+    script.device.faults.packet = (struct packet_fault){ .kind = kind, .endpoint = endpoint, .nth = nth };
+}
+
+static void struck(unsigned times)
+{
+    assert_int_equal(script.device.faults.packets_struck, times);
+    assert_int_equal(script.device.faults.packet.kind, PACKET_RIGHT);
+}
+
+static void a_lost_out_packet_is_a_transaction_error_and_the_device_has_what_came_before(void **state)
+{
+    struct urb urb;
+    script.out_room = 8;
+    fails(PACKET_LOST, OUT, 2);
+    submit(*state, &urb, OUT, 150);
+    ends(*state, &urb, URB_NO_ANSWER, 64);
+    assert_int_equal(script.out_count, 1);
+    struck(1);
+    submit(*state, &urb, OUT, 150);
+    ends(*state, &urb, URB_OK, 150);
+}
+
+static void an_unacknowledged_out_packet_is_a_transaction_error_though_the_device_has_it(void **state)
+{
+    struct urb urb;
+    script.out_room = 1;
+    fails(PACKET_UNACKNOWLEDGED, OUT, 2);
+    submit(*state, &urb, OUT, 150);
+    is_pending(*state, &urb); /* NAK: the packet has not moved yet */
+    script.out_room = 1;
+    ends(*state, &urb, URB_NO_ANSWER, 64);
+    assert_int_equal(script.out_count, 2);
+    struck(1);
+}
+
+static void a_halt_in_place_of_an_out_packet_lasts_until_it_is_cleared(void **state)
+{
+    struct urb urb;
+    struct urb clear = { .setup = { .request_type = 0x02, .request = 1, .index = OUT } };
+    script.out_room = 8;
+    fails(PACKET_HALTED, OUT, 1);
+    for (int i = 0; i < 2; i++) {
+        submit(*state, &urb, OUT, 64);
+        ends(*state, &urb, URB_STALL, 0);
+    }
+    struck(1);
+    host_submit(*state, &clear);
+    ends(*state, &clear, URB_OK, 0);
+    submit(*state, &urb, OUT, 64);
+    ends(*state, &urb, URB_OK, 64);
+    assert_int_equal(script.out_count, 1);
+}
+
+static void a_lost_in_packet_stays_with_the_device(void **state)
+{
+    struct urb urb;
+    fails(PACKET_LOST, IN, 2);
+    submit(*state, &urb, IN, 256);
+    device_gives(64);
+    is_pending(*state, &urb); /* there is no second packet to be lost */
+    device_gives(10);
+    ends(*state, &urb, URB_NO_ANSWER, 64);
+    submit(*state, &urb, IN, 256);
+    ends(*state, &urb, URB_OK, 10);
+    struck(1);
+}
+
+static void an_in_packet_that_the_device_has_given_away_is_gone(void **state)
+{
+    static const struct {
+        enum packet_fault_kind kind;
+        enum urb_status status;
+    } WAYS[] = { { PACKET_UNACKNOWLEDGED, URB_NO_ANSWER }, { PACKET_BABBLE, URB_OVERFLOW },
+                 { PACKET_HALTED, URB_STALL } };
+    for (unsigned i = 0; i < sizeof WAYS / sizeof WAYS[0]; i++) {
+        struct urb urb;
+        script.in_count = script.in_given = 0;
+        fails(WAYS[i].kind, IN, 2);
+        submit(*state, &urb, IN, 256);
+        device_gives(64);
+        device_gives(64);
+        device_gives(10);
+        ends(*state, &urb, WAYS[i].status, 64);
+        struck(i + 1);
+        script.device.halted = 0;
+        submit(*state, &urb, IN, 256);
+        ends(*state, &urb, URB_OK, 10);
+    }
+}
+
+static void an_empty_packet_is_left_out(void **state)
+{
+    struct urb urb, out = { .endpoint = OUT, .buffer = buffer, .length = 64, .zero_packet = true };
+    fails(PACKET_NO_ZLP, IN, 2);
+    device_gives(0);
+    submit(*state, &urb, IN, 256);
+    ends(*state, &urb, URB_OK, 0); /* the first one comes */
+    submit(*state, &urb, IN, 256);
+    device_gives(64);
+    device_gives(0);
+    is_pending(*state, &urb);
+    struck(1);
+    device_gives(10);
+    ends(*state, &urb, URB_OK, 74);
+    script.out_room = 8;
+    fails(PACKET_NO_ZLP, OUT, 1);
+    host_submit(*state, &out);
+    ends(*state, &out, URB_OK, 64);
+    assert_int_equal(script.out_count, 1);
+    struck(2);
+}
+
+static void a_naked_packet_moves_when_its_time_has_come(void **state)
+{
+    struct urb urb;
+    script.out_room = 8;
+    fails(PACKET_NAKED, OUT, 2);
+    script.device.faults.packet.naked_us = 5000;
+    submit(*state, &urb, OUT, 128);
+    is_pending(*state, &urb);
+    struck(1);
+    assert_int_equal(script.out_count, 1);
+    assert_int_equal(host_next_us(*state), 5000);
+    host_run(*state, 4999);
+    assert_null(host_reap(*state));
+    host_run(*state, 5000);
+    assert_ptr_equal(host_reap(*state), &urb);
+    assert_int_equal(urb.actual, 128);
+}
+
+static void a_pause_stops_all_endpoints(void **state)
+{
+    struct urb out, in;
+    script.out_room = 8;
+    device_gives(10);
+    fails(PACKET_PAUSED, OUT, 2);
+    submit(*state, &out, OUT, 128);
+    is_pending(*state, &out);
+    submit(*state, &in, IN, 256);
+    is_pending(*state, &in);
+    assert_true(script.device.faults.paused);
+    script.device.faults.paused = false;
+    ends(*state, &out, URB_OK, 128);
+    assert_ptr_equal(host_reap(*state), &in);
+    struck(1);
+}
+
+static void end_all(void *host)
+{
+    script.device.faults.paused = false;
+    host_end_all(host, URB_GONE);
+}
+
+static void what_submitted_a_transfer_may_be_gone_between_two_packets(void **state)
+{
+    struct urb urb;
+    script.out_room = 8;
+    fails(PACKET_PAUSED, OUT, 3);
+    script.device.faults.packet.struck = end_all;
+    script.device.faults.packet.context = *state;
+    submit(*state, &urb, OUT, 256);
+    ends(*state, &urb, URB_GONE, 128);
+    assert_int_equal(script.out_count, 2);
+}
+
+static void a_control_transfer_may_be_lost_before_or_after(void **state)
+{
+    static const enum packet_fault_kind KINDS[] = { PACKET_LOST, PACKET_UNACKNOWLEDGED, PACKET_HALTED };
+    for (unsigned i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
+        struct urb set = { .setup = { .request_type = 0x02, .request = 3, .index = IN }, .buffer = buffer };
+        script.device.halted = 0;
+        fails(KINDS[i], 0, 1);
+        host_submit(*state, &set);
+        ends(*state, &set, KINDS[i] == PACKET_HALTED ? URB_STALL : URB_NO_ANSWER, 0);
+        assert_int_equal(script.device.halted != 0, KINDS[i] == PACKET_UNACKNOWLEDGED);
+        struck(i + 1);
+    }
+}
+
+static void a_cancelled_transfer_may_keep_what_has_moved_to_itself(void **state)
+{
+    struct urb urb;
+    script.out_room = 1;
+    script.device.faults.cancels_unreported = true;
+    submit(*state, &urb, OUT, 128);
+    is_pending(*state, &urb);
+    assert_true(host_cancel(*state, &urb));
+    ends(*state, &urb, URB_CANCELLED, 0);
+    assert_int_equal(script.out_count, 1);
+}
+
 /* ---- the port ---- */
 
 static void unplugging_ends_every_transfer_and_refuses_new_ones(void **state)
@@ -331,6 +526,17 @@ int main(void)
         TEST(out_transfers_are_cut_into_packets_and_get_no_zero_length_packet),
         TEST(a_zero_length_packet_is_sent_on_request_only),
         TEST(a_cancelled_transfer_tells_what_has_moved),
+        TEST(a_lost_out_packet_is_a_transaction_error_and_the_device_has_what_came_before),
+        TEST(an_unacknowledged_out_packet_is_a_transaction_error_though_the_device_has_it),
+        TEST(a_halt_in_place_of_an_out_packet_lasts_until_it_is_cleared),
+        TEST(a_lost_in_packet_stays_with_the_device),
+        TEST(an_in_packet_that_the_device_has_given_away_is_gone),
+        TEST(an_empty_packet_is_left_out),
+        TEST(a_naked_packet_moves_when_its_time_has_come),
+        TEST(a_pause_stops_all_endpoints),
+        TEST(what_submitted_a_transfer_may_be_gone_between_two_packets),
+        TEST(a_control_transfer_may_be_lost_before_or_after),
+        TEST(a_cancelled_transfer_may_keep_what_has_moved_to_itself),
         TEST(unplugging_ends_every_transfer_and_refuses_new_ones),
         TEST(a_port_reset_cancels_transfers_and_configuration),
         TEST(transfers_are_counted_by_endpoint),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_usb_virtual.c - usb.c on the virtual libusb, a virtual key and a virtual clock keeps what usb.h promises. */
 #include <fcntl.h>
+#include <libusb.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -272,6 +273,109 @@ static void unplug(void *slot)
     virtual_unplug(slot);
 }
 
+static void LIBUSB_CALL on_end(struct libusb_transfer *transfer)
+{
+    *(int *)transfer->user_data = 1;
+}
+
+static void fails(struct bench *b, enum packet_fault_kind kind, uint8_t endpoint)
+{
+    b->device->faults.packet = (struct packet_fault){ .kind = kind, .endpoint = endpoint, .nth = 1 };
+}
+
+/* What libusb says of one transfer out of this buffer, or into it, of at most 1 s. */
+static int transfer_ends(libusb_context *context, libusb_device_handle *handle, uint8_t endpoint, uint8_t *bytes,
+                         int length)
+{
+    struct libusb_transfer *const transfer = libusb_alloc_transfer(0);
+    struct timeval limit = { .tv_sec = 2 };
+    int ended = 0;
+    libusb_fill_bulk_transfer(transfer, handle, endpoint, bytes, length, on_end, &ended, 1000);
+    assert_int_equal(libusb_submit_transfer(transfer), 0);
+    while (!ended)
+        assert_int_equal(libusb_handle_events_timeout_completed(context, &limit, &ended), 0);
+    const int status = (int)transfer->status;
+    libusb_free_transfer(transfer);
+    return status;
+}
+
+static void packets_that_fail_are_told_as_libusb_tells_them(void **state)
+{
+    struct bench *b = *state;
+    const uint8_t in = b->identity.bulk_in, out = b->identity.bulk_out;
+    const struct {
+        enum packet_fault_kind kind;
+        uint8_t endpoint;
+        int out_status, in_status;
+    } ways[] = {
+        { PACKET_LOST, out, LIBUSB_TRANSFER_ERROR, LIBUSB_TRANSFER_TIMED_OUT },
+        { PACKET_UNACKNOWLEDGED, out, LIBUSB_TRANSFER_ERROR, LIBUSB_TRANSFER_COMPLETED },
+        { PACKET_HALTED, out, LIBUSB_TRANSFER_STALL, LIBUSB_TRANSFER_TIMED_OUT },
+        { PACKET_UNACKNOWLEDGED, in, LIBUSB_TRANSFER_COMPLETED, LIBUSB_TRANSFER_ERROR },
+        { PACKET_BABBLE, in, LIBUSB_TRANSFER_COMPLETED, LIBUSB_TRANSFER_OVERFLOW },
+        { PACKET_HALTED, in, LIBUSB_TRANSFER_COMPLETED, LIBUSB_TRANSFER_STALL },
+        { PACKET_LOST, in, LIBUSB_TRANSFER_COMPLETED, LIBUSB_TRANSFER_ERROR },
+    };
+    uint8_t message[sizeof STATUS];
+    libusb_context *context;
+    libusb_device_handle *handle;
+    power_on(b);
+    usb_close(b->port);
+    b->port = NULL;
+    const int fd = open(NODE, O_RDWR);
+    assert_int_equal(libusb_init(&context), 0);
+    assert_int_equal(libusb_wrap_sys_device(context, fd, &handle), 0);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        fails(b, ways[i].kind, ways[i].endpoint);
+        memcpy(message, STATUS, sizeof STATUS);
+        assert_int_equal(transfer_ends(context, handle, out, message, sizeof message), ways[i].out_status);
+        assert_int_equal(transfer_ends(context, handle, in, b->in, sizeof b->in), ways[i].in_status);
+        assert_int_equal(b->device->faults.packet.kind, PACKET_RIGHT);
+        b->device->halted = 0;
+    }
+    assert_int_equal(b->device->faults.packets_struck, sizeof ways / sizeof ways[0]);
+    assert_int_equal(transfer_ends(context, handle, in, b->in, sizeof b->in), LIBUSB_TRANSFER_COMPLETED);
+    libusb_close(handle);
+    libusb_exit(context);
+    close(fd);
+}
+
+static void a_naked_packet_passes_when_its_time_has_come(void **state)
+{
+    struct bench *b = *state;
+    fails(b, PACKET_NAKED, b->identity.bulk_out);
+    b->device->faults.packet.naked_us = 3 * SECOND;
+    const int64_t begin = usb_now_ms(b->port);
+    post(b, STATUS, sizeof STATUS);
+    receives(b, 10);
+    assert_int_equal(usb_now_ms(b->port) - begin, 3000);
+}
+
+static void orphan(void *slot)
+{
+    virtual_orphan(slot);
+}
+
+/* To the old port all is as after an unplug; the device has not been reset, and serves the new one. */
+static void a_process_that_is_gone_at_a_packet_leaves_the_device_as_it_is(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    fails(b, PACKET_PAUSED, b->identity.bulk_in);
+    b->device->faults.packet.struck = orphan;
+    b->device->faults.packet.context = b->slot;
+    post(b, STATUS, sizeof STATUS);
+    assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_GONE);
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_GONE);
+    usb_close(b->port);
+    b->device->faults.paused = false;
+    assert_int_equal(usb_open(&b->port, &PLACE, &b->identity), ERR_NONE);
+    assert_int_equal(usb_claim(b->port), ERR_NONE);
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    receives(b, 10);
+    assert_int_equal(b->in[6], STATUS[6]);
+}
+
 static void unplugging_at_a_planned_time_ends_the_wait_for_good(void **state)
 {
     struct bench *b = *state;
@@ -361,6 +465,9 @@ int main(void)
         TEST(an_out_transfer_that_has_not_moved_is_taken_back),
         TEST(an_out_transfer_that_cannot_be_completed_is_stuck),
         TEST(an_out_transfer_that_is_complete_has_been_sent),
+        TEST(packets_that_fail_are_told_as_libusb_tells_them),
+        TEST(a_naked_packet_passes_when_its_time_has_come),
+        TEST(a_process_that_is_gone_at_a_packet_leaves_the_device_as_it_is),
         TEST(unplugging_at_a_planned_time_ends_the_wait_for_good),
         TEST(a_cancel_from_another_thread_ends_the_wait_at_the_stopped_clock),
         TEST(an_answer_waits_for_the_next_port),

@@ -17,6 +17,7 @@
 #include "control.h"
 #include "fake_icc.h"
 #include "listener.h"
+#include "loop.h"
 #include "pro.h"
 #include "usbip.h"
 #include "usbip_wire.h"
@@ -373,6 +374,110 @@ static void errors_of_transfers_have_linux_numbers(void **state)
     close(fd);
 }
 
+static void packets_that_fail_have_linux_numbers(void **state)
+{
+    (void)state;
+    static const uint8_t clear_in[] = { 0x02, 1, 0, 0, 0x82, 0, 0, 0 }, clear_out[] = { 0x02, 1, 0, 0, 0x02, 0, 0, 0 };
+    uint8_t data[256];
+    const int fd = importer();
+    assert_string_equal(tell("packet lost out"), "ok");
+    assert_string_equal(tell("packet"), "ok waiting");
+    submit_out(fd, 1, 2, STATUS, sizeof STATUS);
+    submitted(fd, 1, -EPROTO, 0, false, NULL);
+    assert_string_equal(tell("packet"), "ok struck");
+    assert_string_equal(tell("packet halt out 1"), "ok");
+    submit_out(fd, 2, 2, STATUS, sizeof STATUS);
+    submitted(fd, 2, -EPIPE, 0, false, NULL);
+    submit_control(fd, 3, clear_out);
+    submitted(fd, 3, 0, 0, false, NULL);
+    assert_string_equal(tell("packet unacknowledged out 1"), "ok");
+    submit_out(fd, 4, 2, STATUS, sizeof STATUS);
+    submitted(fd, 4, -EPROTO, 0, false, NULL);
+    assert_string_equal(tell("packet lost in"), "ok");
+    submit_in(fd, 5, 2, sizeof data);
+    submitted(fd, 5, -EPROTO, 0, true, data);
+    submit_in(fd, 6, 2, sizeof data); /* the device had it, and has kept the answer */
+    submitted(fd, 6, 0, sizeof STATUS_ANSWER, true, data);
+    assert_string_equal(tell("packet babble in"), "ok");
+    submit_out(fd, 7, 2, STATUS, sizeof STATUS);
+    submitted(fd, 7, 0, sizeof STATUS, false, NULL);
+    submit_in(fd, 8, 2, sizeof data);
+    submitted(fd, 8, -EOVERFLOW, 0, true, data);
+    assert_string_equal(tell("packet halt in"), "ok");
+    submit_out(fd, 9, 2, STATUS, sizeof STATUS);
+    submitted(fd, 9, 0, sizeof STATUS, false, NULL);
+    submit_in(fd, 10, 2, sizeof data);
+    submitted(fd, 10, -EPIPE, 0, true, data);
+    submit_control(fd, 11, clear_in);
+    submitted(fd, 11, 0, 0, false, NULL);
+    exchanges_status(fd, 12);
+    close(fd);
+}
+
+static void a_naked_packet_comes_late(void **state)
+{
+    (void)state;
+    const int fd = importer();
+    assert_string_equal(tell("packet nak out 1 0.2"), "ok");
+    const int64_t begun_us = loop_now_us();
+    exchanges_status(fd, 1);
+    assert_true(loop_now_us() - begun_us >= 200000);
+    close(fd);
+}
+
+/* As when the client's process is killed there: what it had not yet sent never comes. */
+static void a_client_that_is_gone_between_two_packets_leaves_what_has_moved(void **state)
+{
+    (void)state;
+    const uint8_t two_packets[80] = { 0x65, 70, 0, 0, 0, 0, 3 };
+    const int fd = importer();
+    assert_string_equal(tell("packet pause out 2"), "ok");
+    submit_out(fd, 1, 2, two_packets, sizeof two_packets);
+    while (strcmp(tell("packet"), "ok paused") != 0)
+        continue;
+    close(fd);
+    const int again = importer();
+    assert_string_equal(tell("packet go"), "ok");
+    submit_out(again, 1, 2, two_packets + 64, sizeof two_packets - 64); /* the rest, which it still waits for */
+    submitted(again, 1, 0, sizeof two_packets - 64, false, NULL);
+    uint8_t answer[256];
+    submit_in(again, 2, 2, sizeof answer);
+    submitted(again, 2, 0, 10, true, answer);
+    assert_int_equal(answer[6], 3);
+    close(again);
+}
+
+static void a_transfer_unlinked_halfway_may_say_that_nothing_has_moved(void **state)
+{
+    (void)state;
+    const uint8_t two_packets[128] = { 0x6f, 118 };
+    const int fd = importer();
+    assert_string_equal(tell("packet cancels unreported"), "ok");
+    assert_string_equal(tell("packet nak out 2 60"), "ok");
+    submit_out(fd, 1, 2, two_packets, sizeof two_packets);
+    while (strcmp(tell("packet"), "ok struck") != 0)
+        continue;
+    unlink_request(fd, 3, 1);
+    unlinked(fd, 3, -ECONNRESET);
+    close(fd);
+}
+
+static void packet_faults_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "packet lost", "packet lost sideways", "packet lost in 0", "packet lost in 1x", "packet lost in 1 2",
+        "packet nak in 1", "packet nak in 1 soon", "packet babble out", "packet no-zlp control", "packet cancels",
+        "packet cancels never", "packet gone in 1", "packet a b c d e",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        assert_string_equal(tell(lines[i]), "error packet: wrong arguments");
+    assert_string_equal(tell("packet"), "ok none");
+    assert_string_equal(tell("packet lost control 3"), "ok");
+    assert_string_equal(tell("packet none"), "ok");
+    assert_string_equal(tell("packet"), "ok none");
+}
+
 static void the_hub_request_for_a_port_reset_resets_the_device(void **state)
 {
     (void)state;
@@ -574,6 +679,11 @@ int main(void)
         SHARED(unlinking_a_finished_transfer_says_so),
         SHARED(what_has_moved_of_an_unlinked_transfer_is_returned),
         SHARED(errors_of_transfers_have_linux_numbers),
+        SHARED(packets_that_fail_have_linux_numbers),
+        SHARED(a_naked_packet_comes_late),
+        SHARED(a_client_that_is_gone_between_two_packets_leaves_what_has_moved),
+        SHARED(a_transfer_unlinked_halfway_may_say_that_nothing_has_moved),
+        SHARED(packet_faults_that_make_no_sense_are_refused),
         SHARED(the_hub_request_for_a_port_reset_resets_the_device),
         SHARED(unplugging_ends_transfers_and_then_the_connection),
         EXCLUSIVE(in_exclusive_mode_a_connection_is_a_plug),

@@ -146,6 +146,15 @@ void virtual_unplug(struct virtual_slot *slot)
     virtual_unlock(slot);
 }
 
+void virtual_orphan(struct virtual_slot *slot)
+{
+    virtual_lock(slot);
+    host_end_all(slot->host, URB_GONE);
+    slot->plugged++;
+    memset(slot->claims, 0, sizeof slot->claims);
+    virtual_unlock(slot);
+}
+
 void virtual_reset_port(struct virtual_slot *slot)
 {
     virtual_lock(slot);

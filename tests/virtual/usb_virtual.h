@@ -37,6 +37,10 @@ void virtual_reset_port(struct virtual_slot *slot);
 void virtual_deny_access(struct virtual_slot *slot, bool deny);
 void virtual_occupy(struct virtual_slot *slot, uint8_t interface_number, bool occupied);
 
+/* The process that has the device open is gone: its transfers end, its claims go, what it does from now on finds no
+ * device. The device stays in its port, and may be opened anew. May be called when a packet fault strikes. */
+void virtual_orphan(struct virtual_slot *slot);
+
 int64_t virtual_now_us(struct virtual_slot *slot);
 
 /* Lets time pass while nobody waits. */
