@@ -357,7 +357,7 @@ static void broken(struct exchange *exchange, const struct ccid_expectation *exp
     exchange->debt = *expected;
     take_back_in(exchange);
     log_info("%s", err_in_words(ERR_IO));
-    if (exchange->pending->phase != PENDING_ANSWER || exchange->model->sign_of_life_ms)
+    if (exchange->pending->phase != PENDING_ANSWER || exchange->model->dies_when_disturbed)
         return;
     exchange->pending->phase = PENDING_NOTHING;
     exchange->synchronised = false;
@@ -430,8 +430,9 @@ static enum err unless_dead(struct exchange *exchange, const struct ccid_expecta
 {
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
     struct vigil part = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
-    if (exchange_send(exchange, &status, &part, answer) == ERR_NONE)
-        return ERR_DEAD;
+    const enum err err = exchange_send(exchange, &status, &part, answer);
+    if (err == ERR_NONE) /* or the answer was there all the time, and had no end */
+        return answer->data - exchange->in > CCID_HEADER ? ERR_IO : ERR_DEAD;
     return exchange_await(exchange, expected, vigil, answer);
 }
 

@@ -110,9 +110,12 @@ static enum err end_iso_chain(struct level_apdu *level, struct vigil *vigil)
 enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
 {
     enum err err = exchange_recover(level->exchange, vigil);
-    if (err == ERR_NONE && pending(level)->rest && pending(level)->chain == CHAIN_NONE)
+    bool lost = pending(level)->chain == CHAIN_OF_CCID;
+    if (err == ERR_NONE && pending(level)->rest && !lost) {
         err = fetch_rest(level, vigil);
-    if ((err == ERR_NONE && pending(level)->chain == CHAIN_OF_CCID) || err == ERR_PROTOCOL)
+        lost = err == ERR_PROTOCOL;
+    }
+    if ((err == ERR_NONE || err == ERR_PROTOCOL) && lost)
         err = forget_parts(level);
     if (err == ERR_NONE && pending(level)->chain == CHAIN_OF_ISO)
         err = end_iso_chain(level, vigil);

@@ -12,6 +12,7 @@
 
 #define LISTEN_MS 100       /* to a key that gives no sign of life: an answer may be on its way */
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
+#define ABORT_MS 200        /* the answer to an Abort comes within */
 #define ABORT_ATTEMPTS 4
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
 #define UNREAD_MS 2000      /* a key that was at work is heard again if nobody has read it for less than this */
@@ -55,10 +56,9 @@ static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vig
 static bool abort_pair(struct exchange *exchange)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
+    static const struct patience patience = { ABORT_MS, ABORT_MS };
     const int64_t now = exchange_now_ms(exchange);
-    struct vigil vigil = {
-        .class = PATIENCE_STATUS, .patience = exchange->status, .begun_ms = now, .heard_ms = now,
-    };
+    struct vigil vigil = { .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
     struct ccid_answer answer;
     return exchange_send(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK;
 }
@@ -168,8 +168,8 @@ static enum err await_predecessor(struct exchange *exchange, struct vigil *vigil
         break;
     case HEARD_NOTHING:
         err = judge_silence(exchange);
-        if (exchange->pending->phase == PENDING_UNKNOWN) /* it may hold parts, and then swallows a command */
-            exchange->pending->chain = exchange->bcd_device >= exchange->model->abort_from;
+        /* it may hold parts, and then swallows a command */
+        exchange->pending->chain = err == ERR_NONE && exchange->bcd_device >= exchange->model->abort_from;
         break;
     case HEARD_WORK:
         exchange->pending->phase = PENDING_ANSWER;
