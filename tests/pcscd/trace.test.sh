@@ -128,8 +128,8 @@ check "gpg imports keys" imports rsa2048 rsa2048
 check "signs" signs
 check "deciphers" deciphers
 check "writes names" writes_names
+check "changes the admin PIN" changes_admin_pin # first: without it a Gnuk takes the user's for both
 check "changes the user PIN" changes_user_pin
-check "changes the admin PIN" changes_admin_pin
 check "openpgp-tool verifies the admin PIN" reads_with_opensc
 cp "$file" "$session" # pcscd goes on with it
 check "the trace is private" is_private "$file"
@@ -139,7 +139,7 @@ check "as many as ifd-nitrokey" same_messages "$session"
 check "no secret is in it" no_secret "$session"
 check "ifd-nitrokey trace tells what happened" tells "$session" "exchange level: " "power on" "SELECT application OpenPGP" \
     "success (9000)" "VERIFY admin PIN" "IMPORT KEY" "IMPORT KEY" "VERIFY user PIN (81)" "SIGN" "s after SIGN" \
-    "VERIFY user PIN (82)" "DECIPHER" "PUT DATA 005B" "CHANGE user PIN" "CHANGE admin PIN" "VERIFY admin PIN" "success (9000)"
+    "VERIFY user PIN (82)" "DECIPHER" "PUT DATA 005B" "CHANGE admin PIN" "CHANGE user PIN" "VERIFY admin PIN" "success (9000)"
 check "as JSON, without the PINs' lengths" json_is_json "$session"
 check "and how long it took" summary_tells "$session"
 
