@@ -128,8 +128,8 @@ check "gpg imports keys" imports rsa2048 rsa2048
 check "signs" signs
 check "deciphers" deciphers
 check "writes names" writes_names
+check "changes the admin PIN" changes_admin_pin # first: without it a Gnuk takes the user's for both
 check "changes the user PIN" changes_user_pin
-check "changes the admin PIN" changes_admin_pin
 check "openpgp-tool verifies the admin PIN" reads_with_opensc
 cp "$file" "$session" # pcscd goes on with it
 expect "the trace is private" is_private "$file"
