@@ -139,7 +139,7 @@ expect "as many as ifd-nitrokey" same_messages "$session"
 expect "no secret is in it" no_secret "$session"
 expect "ifd-nitrokey trace tells what happened" tells "$session" "exchange level: " "power on" "SELECT application OpenPGP" \
     "success (9000)" "VERIFY admin PIN" "IMPORT KEY" "IMPORT KEY" "VERIFY user PIN (81)" "SIGN" "s after SIGN" \
-    "VERIFY user PIN (82)" "DECIPHER" "PUT DATA 005B" "CHANGE user PIN" "CHANGE admin PIN" "VERIFY admin PIN" "success (9000)"
+    "VERIFY user PIN (82)" "DECIPHER" "PUT DATA 005B" "CHANGE admin PIN" "CHANGE user PIN" "VERIFY admin PIN" "success (9000)"
 expect "as JSON, without the PINs' lengths" json_is_json "$session"
 expect "and how long it took" summary_tells "$session"
 
