@@ -67,6 +67,11 @@ enum err card_power_off(struct card *card, struct vigil *vigil)
     return err == ERR_NONE && answer.status != CCID_OK ? ERR_CARD : err;
 }
 
+void card_lose_power(struct card *card)
+{
+    card->powered = false;
+}
+
 const struct atr *card_atr(const struct card *card)
 {
     return card->powered ? &card->atr : NULL;

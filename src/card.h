@@ -38,6 +38,9 @@ enum err card_power_on(struct card *card, struct vigil *vigil);
 /* ERR_CARD: the reader refused; the card may still have power, and its PIN state. */
 enum err card_power_off(struct card *card, struct vigil *vigil);
 
+/* As card_power_off(), but the key is not told. */
+void card_lose_power(struct card *card);
+
 /* The ATR of the powered card; NULL when there is none. */
 const struct atr *card_atr(const struct card *card);
 

@@ -296,7 +296,8 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
             return err == ERR_GONE ? ERR_GONE : ERR_IO;
         const int64_t limit = earlier(nuisance.listen_until_ms, first_sign(exchange));
         const struct usb_news news = usb_wait(exchange->port, earlier(vigil_deadline_ms(vigil), limit));
-        if (news.event == USB_RECEIVED && examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
+        if (news.event == USB_RECEIVED &&
+            examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
             return ERR_NONE;
         err = after_news(exchange, &news, vigil, &nuisance);
         if (err == ERR_NONE && vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
@@ -424,15 +425,16 @@ static void ends_without_answer(struct exchange *exchange, enum err err, size_t 
 }
 
 /* It should have been heard by now. One whose commands are served by nobody tells the slot's status all the same; one
- * that says nothing at all is waited for. */
+ * that says nothing at all, or does not even take the command, is waited for. */
 static enum err unless_dead(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                             struct ccid_answer *answer)
 {
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
     struct vigil part = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
-    const enum err err = exchange_send(exchange, &status, &part, answer);
-    if (err == ERR_NONE) /* or the answer was there all the time, and had no end */
-        return answer->data - exchange->in > CCID_HEADER ? ERR_IO : ERR_DEAD;
+    exchange->first_sign_ms = 0;
+    if (exchange->pending->sent == exchange->pending->length && /* or its transfer still has the buffer */
+        exchange_send(exchange, &status, &part, answer) == ERR_NONE)
+        return answer->data - exchange->in > CCID_HEADER ? ERR_IO : ERR_DEAD; /* or its answer had no end */
     return exchange_await(exchange, expected, vigil, answer);
 }
 
@@ -476,6 +478,7 @@ enum err exchange_send(struct exchange *exchange, const struct ccid_command *com
     }
     if (err == ERR_TIMEOUT)
         count_silence(exchange);
+    exchange->first_sign_ms = 0;
     explicit_bzero(exchange->out, length);
     return err;
 }

@@ -53,7 +53,7 @@ static struct pending *pending(const struct level_apdu *level)
     return level->exchange->pending;
 }
 
-/* Takes the rest of an answer of which a part is there: the first one (due: BEGINS), or one of those after it (GOES_ON). */
+/* Takes the rest of an answer of which a part is there: the first one (due: BEGINS), or one after it (GOES_ON). */
 static enum err receive(struct level_apdu *level, struct vigil *vigil, const struct ccid_answer *first,
                         enum ccid_chain due, struct sink *sink)
 {

@@ -21,7 +21,7 @@ struct model {
     bool has_mute_answer;
     enum model_cut cut_message;
     uint16_t sign_of_life_ms;        /* a key at work is heard at least this often; 0: it may be silent */
-    bool dies_when_disturbed;        /* an XfrBlock or an Abort while it is at work ends its service until it is unplugged */
+    bool dies_when_disturbed; /* an XfrBlock or an Abort while it is at work ends its service until it is unplugged */
     uint16_t abort_from, abort_cut_from; /* from these bcdDevices on the Abort pair ends a chain, and a cut message */
     uint16_t dead_from, dead_to;     /* the bcdDevices whose silence was seen to mean that they are dead */
     uint16_t watchdog_s, watchdog_from; /* no command lasts longer, from this bcdDevice on; 0: unknown */

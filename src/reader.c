@@ -441,8 +441,14 @@ enum err reader_power_off(struct reader *reader)
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
     take(reader);
-    struct vigil vigil = power_vigil(reader);
-    const enum err err = card_power_off(&reader->card, &vigil);
+    enum err err = ERR_NONE;
+    /* pcscd holds up every SCardConnect meanwhile; to such a key power off is nothing */
+    if (exchange_owes(&reader->exchange) && must_be_read(reader) && reader_presence(reader) == READER_PRESENT) {
+        card_lose_power(&reader->card);
+    } else {
+        struct vigil vigil = power_vigil(reader);
+        err = card_power_off(&reader->card, &vigil);
+    }
     give(reader);
     return note(reader, err);
 }

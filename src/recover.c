@@ -68,8 +68,8 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
 {
     const struct model *const model = exchange->model;
     if (exchange->bcd_device < (missing > 0 ? model->abort_cut_from : model->abort_from)) {
-        log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it in "
-                  "again", model->name);
+        log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it "
+                  "in again", model->name);
         exchange->dead = true;
         return ERR_DEAD;
     }
@@ -92,7 +92,8 @@ static size_t filler(const struct exchange *exchange, size_t missing)
 {
     if (exchange->model->cut_message == CUT_OVERSHOOT)
         return missing >= CCID_HEADER ? missing + 1 : CCID_HEADER + 1;
-    return missing == (size_t)CCID_HEADER || missing == (size_t)CCID_HEADER + exchange->packet_size ? CCID_HEADER + 1 : CCID_HEADER;
+    const bool fits = missing == (size_t)CCID_HEADER || missing == (size_t)CCID_HEADER + exchange->packet_size;
+    return fits ? CCID_HEADER + 1 : CCID_HEADER;
 }
 
 static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
@@ -212,7 +213,8 @@ static void lose_answer(struct exchange *exchange)
 static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
 {
     const struct patience silence = { sign_of_life_ms(exchange) + LOST_MS, UINT32_MAX };
-    struct vigil part = exchange->model->sign_of_life_ms ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
+    const bool tells = exchange->model->sign_of_life_ms > 0;
+    struct vigil part = tells ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
     struct ccid_answer late;
     const enum err err = exchange_collect(exchange, &part, &late);
     if (part.heard_ms > vigil->heard_ms)
