@@ -14,7 +14,7 @@ if [ -z "${TEST_BUS:-}" ] && [ "$(id -u)" = 0 ]; then
     copy=$(mktemp -d -p /tmp) && trap 'umount "$copy" && rmdir "$copy"' EXIT && mount -t tmpfs tmpfs "$copy" || exit
     mkdir -p "$copy/tests" "$copy/build-tests"
     cp -r "$here" "$copy/tests" && cp -r "$here/../pcscd" "$copy/tests" && cp -r "$here/../../readers" "$copy"
-    for name in virtual-nitrokey usbfs_shim.so apdu pcsc_list Info.plist libifd-nitrokey.so; do
+    for name in virtual-nitrokey usbfs_shim.so apdu pcsc_list judge Info.plist libifd-nitrokey.so; do
         cp "$(built "$name")" "$copy/build-tests"
     done
     chown -R nobody "$copy"
