@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bench.c - the whole driver on a virtual key with a virtual clock, called as pcscd calls it. */
 #include "bench.h"
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <openssl/crypto.h>
 #include "judge.h"
 #include "storage.h"
@@ -31,47 +28,6 @@ static const struct identity *identity(void)
     const struct identity *const found = identity_find(model);
     assert_non_null(found);
     return found;
-}
-
-static bool in_child; /* of bench_known_to_fail() */
-
-/* Alone and unheard: what it leaves behind when it fails is no other test's. */
-static int run_in_child(void (*test)(void **state))
-{
-    const struct CMUnitTest alone[] = { { .name = "alone", .test_func = test } };
-    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    in_child = true;
-    dup2(nowhere, STDOUT_FILENO);
-    dup2(nowhere, STDERR_FILENO);
-    return cmocka_run_group_tests(alone, NULL, NULL) == 0 ? 0 : 1;
-}
-
-static bool is_among(const char *models)
-{
-    const size_t length = strlen(model);
-    const char *found = strstr(models, model);
-    while (found && ((found > models && found[-1] != ' ') || (found[length] != ' ' && found[length] != '\0')))
-        found = strstr(found + 1, model);
-    return found != NULL;
-}
-
-bool bench_known_to_fail(const char *models, const char *reason, void (*test)(void **state))
-{
-    int status;
-    if (in_child || !is_among(models))
-        return false;
-    fflush(NULL);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0)
-        _exit(run_in_child(test));
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (!WIFEXITED(status))
-        fail_msg("it crashes");
-    if (WEXITSTATUS(status) == 0)
-        fail_msg("it passes: it is not known to fail any more");
-    printf("# known to fail on %s: %s\n", model, reason);
-    return true;
 }
 
 bool bench_speaks_t1(void)

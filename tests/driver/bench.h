@@ -52,13 +52,6 @@ struct bench {
     unsigned admin_tries; /* that must be left at the end: 3, if nobody says otherwise */
 };
 
-/*
- * For the beginning of a test that is known to fail on some models, named with blanks between, and why. true: it has
- * failed there, and there is no more to do; a line of the output says so. The test goes red when it passes. false: on
- * other models it goes on.
- */
-bool bench_known_to_fail(const char *models, const char *reason, void (*test)(void **state));
-
 /* Whether the driver speaks T=1 with the card. Otherwise the firmware asks for time itself and is never silent. */
 bool bench_speaks_t1(void);
 

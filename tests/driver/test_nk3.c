@@ -2,9 +2,11 @@
 /* test_nk3.c - the whole driver on a virtual Nitrokey 3: messages in parts, the Abort pair, what no reset takes away.
  */
 #include "bench.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <openssl/evp.h>
 
 static struct bench *started(const struct icc_timing *timing)
@@ -82,6 +84,69 @@ static void a_command_that_was_given_up_is_waited_for(void **state)
     const struct answer aid = bench_expect(b, GET_AID, 0x9000);
     assert_int_equal(aid.length, 18);
     assert_in_range(aid.took_us, 17 * SECOND, 24 * SECOND);
+    bench_free(b);
+}
+
+/* ---- pcscd's polling thread reads what is owed ---- */
+
+static void *poll_until_stopped(void *context)
+{
+    RESPONSECODE (*poll)(DWORD, int);
+    DWORD length = sizeof poll;
+    (void)context;
+    if (IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll) == IFD_SUCCESS)
+        (void)poll(LUN, 600000);
+    return NULL;
+}
+
+static void stop_polling(pthread_t poller)
+{
+    RESPONSECODE (*stop)(DWORD);
+    DWORD length = sizeof stop;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&stop), IFD_SUCCESS);
+    assert_int_equal(stop(LUN), IFD_SUCCESS);
+    pthread_join(poller, NULL);
+}
+
+/* A generation of 50 s was given up after 30 s. */
+static struct bench *given_up(void)
+{
+    setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
+    struct bench *b = started(&(struct icc_timing){ .work_us = 50 * SECOND });
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
+    return b;
+}
+
+static void a_late_answer_is_read_though_nobody_calls(void **state)
+{
+    (void)state;
+    pthread_t poller;
+    struct bench *b = given_up();
+    const int64_t given_up_at = virtual_now_us(b->slot);
+    assert_int_equal(pthread_create(&poller, NULL, poll_until_stopped, NULL), 0);
+    for (int i = 0; i < 10000 && virtual_now_us(b->slot) < given_up_at + 19 * SECOND; i++)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); /* real time; the clock runs as it reads */
+    assert_in_range(virtual_now_us(b->slot), given_up_at + 19 * SECOND, given_up_at + 21 * SECOND);
+    const struct answer aid = bench_expect(b, GET_AID, 0x9000);
+    assert_in_range(aid.took_us, 0, 3 * SECOND);
+    stop_polling(poller);
+    bench_free(b);
+}
+
+static void whoever_calls_gets_the_key_from_the_poller_at_once(void **state)
+{
+    (void)state;
+    pthread_t poller;
+    struct bench *b = given_up();
+    virtual_hold_at(b->slot, virtual_now_us(b->slot) + 5 * SECOND);
+    assert_int_equal(pthread_create(&poller, NULL, poll_until_stopped, NULL), 0);
+    assert_true(virtual_await_hold(b->slot));
+    const struct answer aid = bench_expect(b, GET_AID, 0x9000);
+    assert_in_range(aid.took_us, 10 * SECOND, 20 * SECOND); /* it waits for the end of the generation itself */
+    virtual_release(b->slot);
+    stop_polling(poller);
     bench_free(b);
 }
 
@@ -184,6 +249,8 @@ int main(int argc, char *argv[])
         TEST(objects_of_all_sizes_go_both_ways),
         TEST(a_command_longer_than_the_firmware_takes_is_refused_at_once),
         TEST(a_command_that_was_given_up_is_waited_for),
+        TEST(a_late_answer_is_read_though_nobody_calls),
+        TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(no_reset_takes_the_pin_away),
         TEST(a_touch_is_waited_for),
         TEST(a_piv_generation_of_15_minutes_succeeds),
