@@ -387,6 +387,8 @@ def toml(value):
         return c_bool(value)
     if isinstance(value, bytes):
         return f'"{value.hex(" ").upper()}"'
+    if isinstance(value, str):
+        return f'"{value}"'
     return f"[{value[0]}, {value[1]}]" if isinstance(value, list) else str(value)
 
 
