@@ -36,13 +36,14 @@ static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vig
     const int64_t begun_ms = exchange_now_ms(exchange);
     const int64_t left_ms = vigil->begun_ms + (int64_t)vigil->patience.total_ms - begun_ms;
     const uint32_t silence_ms = sign_of_life_ms(exchange);
-    struct vigil part = { /* whatever silence the command allows: it begins only when this is over */
+    struct vigil part = { /* whatever silence the command allows */
         .class = PATIENCE_STATUS, .begun_ms = begun_ms, .heard_ms = begun_ms,
         .patience = { silence_ms, left_ms <= 0 ? 0 : left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX },
     };
     struct ccid_answer answer;
     *err = exchange_await(exchange, &exchange->debt, &part, &answer);
-    vigil_renew(vigil, exchange_now_ms(exchange));
+    if (part.heard_ms > begun_ms)
+        vigil_renew(vigil, part.heard_ms);
     if (*err == ERR_NONE) {
         exchange->pending->rest = answer.parameter == CCID_CHAIN_BEGINS || answer.parameter == CCID_CHAIN_GOES_ON;
         return HEARD_ANSWER;
@@ -185,6 +186,7 @@ static enum err await_predecessor(struct exchange *exchange, struct vigil *vigil
     if (err == ERR_NONE) {
         exchange->pending->phase = PENDING_NOTHING;
         exchange->inherited = false;
+        vigil_renew(vigil, exchange_now_ms(exchange)); /* the command begins only now */
     }
     return err;
 }
