@@ -34,12 +34,10 @@ enum heard {
 static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vigil, enum err *err)
 {
     const int64_t begun_ms = exchange_now_ms(exchange);
-    const int64_t left_ms = vigil->begun_ms + (int64_t)vigil->patience.total_ms - begun_ms;
     const uint32_t silence_ms = sign_of_life_ms(exchange);
-    struct vigil part = { /* whatever silence the command allows */
-        .class = PATIENCE_STATUS, .begun_ms = begun_ms, .heard_ms = begun_ms,
-        .patience = { silence_ms, left_ms <= 0 ? 0 : left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX },
-    };
+    struct vigil part = vigil_part(vigil, (struct patience){ silence_ms, UINT32_MAX }, begun_ms);
+    if (exchange->inherited)
+        part.patience.silence_ms = silence_ms; /* the command's own silence begins only when this is over */
     struct ccid_answer answer;
     *err = exchange_await(exchange, &exchange->debt, &part, &answer);
     if (part.heard_ms > begun_ms)

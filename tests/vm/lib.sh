@@ -9,7 +9,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../bus/lib.sh"
 . "$here/../pcscd/story.sh"
 vhci=/sys/devices/platform/vhci_hcd.0
-virtual_nitrokey=$(built virtual-nitrokey) apdu=$(built apdu) pcsc_list=$(built pcsc_list)
+virtual_nitrokey=$(built virtual-nitrokey) apdu=$(built apdu) pcsc_list=$(built pcsc_list) judge=$(built judge)
 vhci_attach=$(built vhci_attach)
 drivers=$(pkg-config --variable=usbdropdir libpcsclite)
 mkdir -p "$work"
