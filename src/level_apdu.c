@@ -12,7 +12,7 @@
 /* What pending.chain says. */
 enum { CHAIN_NONE, CHAIN_OF_CCID, CHAIN_OF_ISO };
 
-/* Where an answer goes; what does not fit is counted and dropped. */
+/* Where an answer goes; what does not fit is counted and dropped. Without bytes all of it is. */
 struct sink {
     uint8_t *bytes;
     size_t size, length;
@@ -20,7 +20,7 @@ struct sink {
 
 static void drain_into(struct sink *sink, const uint8_t *bytes, size_t length)
 {
-    if (sink->length + length <= sink->size && length > 0)
+    if (sink->bytes && sink->length + length <= sink->size && length > 0)
         memcpy(sink->bytes + sink->length, bytes, length);
     sink->length += length;
 }
