@@ -9,6 +9,7 @@ export PATH=$work/bin:$PATH
 # stand_in NAME: a script on standard input, before all others in PATH.
 stand_in() {
     { echo '#!/bin/bash' && cat; } >"$work/bin/$1" && chmod +x "$work/bin/$1"
+    hash -r # this shell may remember the real one
 }
 
 # Where udev has its rules; from Debian 13 on pkg-config knows only if systemd-dev is there.
@@ -30,7 +31,7 @@ END
         touch "$work/pcscd.log" && ln -s "$work/pcscd.log" /var/log/syslog || return
     [ -z "$(busybox syslogd --help 2>&1 | grep -w -e -s)" ] || all=(-s 0) # else it keeps the last 200 KB only
     busybox syslogd -n -O "$work/pcscd.log" "${all[@]}" &
-    sudo -n true 2>/dev/null || stand_in sudo <<<'exec "$@"'
+    sudo -n true 2>/dev/null || stand_in sudo <<<'SUDO_USER=$(id -un) exec "$@"'
     wait_until 10 test -e /dev/log
 }
 
