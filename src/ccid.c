@@ -62,6 +62,11 @@ uint64_t ccid_message_length(const uint8_t header[CCID_HEADER])
     return CCID_HEADER + (uint64_t)read_le32(header + 1);
 }
 
+bool ccid_goes_on(const struct ccid_answer *answer)
+{
+    return answer->parameter == CCID_CHAIN_BEGINS || answer->parameter == CCID_CHAIN_GOES_ON;
+}
+
 /* The view of the message at bytes; the caller has checked that a header is there. */
 static struct ccid_answer view(const uint8_t *bytes, size_t length)
 {

@@ -80,6 +80,9 @@ enum ccid_chain {
 /* How long the message is that begins with these CCID_HEADER bytes, by its dwLength; not yet believed. */
 uint64_t ccid_message_length(const uint8_t header[CCID_HEADER]);
 
+/* Whether more messages of an answer follow this one, CCID 1.1 §6.2.1. */
+bool ccid_goes_on(const struct ccid_answer *answer);
+
 /* What an answer must bear to belong to a command. */
 struct ccid_expectation {
     enum ccid_type type;

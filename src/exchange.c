@@ -37,7 +37,7 @@
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
 #define OVERSHOOT 2    /* bytes that a message may be made too long by, see exchange_fill() */
-#define LISTEN_MS 100 /* after a failure, to a key that gives no sign of life while it works */
+#define LISTEN_MS 100 /* to a key that gives no sign of life while it works */
 #define FIRST_SIGN_MS 5000 /* a living key of which it is known gives a sign of life in less than a third of this */
 #define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
@@ -188,7 +188,7 @@ static void note_stray(struct exchange *exchange, const struct ccid_answer *stra
         return;
     if (exchange->pending->phase != PENDING_MESSAGE)
         exchange->pending->phase = PENDING_NOTHING;
-    if (stray->parameter == CCID_CHAIN_BEGINS || stray->parameter == CCID_CHAIN_GOES_ON)
+    if (ccid_goes_on(stray))
         exchange->pending->rest = 1;
 }
 
@@ -237,13 +237,17 @@ static int64_t first_sign(const struct exchange *exchange)
     return due > 0 && exchange->heard_ms <= due - FIRST_SIGN_MS ? due : INT64_MAX;
 }
 
+uint32_t exchange_silence_ms(const struct exchange *exchange)
+{
+    return exchange->model->sign_of_life_ms ? exchange->model->sign_of_life_ms : LISTEN_MS;
+}
+
 /* An IN transfer has failed. What it was to bring may be lost, or not have been ready, so it is read for once more. */
 static enum err after_failure(struct exchange *exchange, struct nuisance *nuisance)
 {
-    const uint32_t sign = exchange->model->sign_of_life_ms;
     spoilt(exchange);
     if (nuisance->listen_until_ms == INT64_MAX)
-        nuisance->listen_until_ms = exchange_now_ms(exchange) + (sign ? sign : LISTEN_MS);
+        nuisance->listen_until_ms = exchange_now_ms(exchange) + exchange_silence_ms(exchange);
     return nuisance->failures++ < MAX_FAILURES ? ERR_NONE : ERR_IO;
 }
 

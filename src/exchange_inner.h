@@ -25,5 +25,9 @@ enum err exchange_after_restart(struct exchange *exchange, enum err err);
  */
 enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vigil);
 
+/* How long a device that is at work may be silent; for one that gives no sign of life, how long an answer that is on its
+ * way may take. */
+uint32_t exchange_silence_ms(const struct exchange *exchange);
+
 /* Whether this firmware's silence after a command was seen to mean that it is dead. */
 bool exchange_tells_death(const struct exchange *exchange);

@@ -10,17 +10,11 @@
 #include "exchange_inner.h"
 #include "log.h"
 
-#define LISTEN_MS 100       /* to a key that gives no sign of life: an answer may be on its way */
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
 #define ABORT_MS 200        /* the answer to an Abort comes within */
 #define ABORT_ATTEMPTS 4
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
 #define UNREAD_MS 2000      /* a key that was at work is heard again if nobody has read it for less than this */
-
-static uint32_t sign_of_life_ms(const struct exchange *exchange)
-{
-    return exchange->model->sign_of_life_ms ? exchange->model->sign_of_life_ms : LISTEN_MS;
-}
 
 /* What listening has told. */
 enum heard {
@@ -34,7 +28,7 @@ enum heard {
 static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vigil, enum err *err)
 {
     const int64_t begun_ms = exchange_now_ms(exchange);
-    const uint32_t silence_ms = sign_of_life_ms(exchange);
+    const uint32_t silence_ms = exchange_silence_ms(exchange);
     struct vigil part = vigil_part(vigil, (struct patience){ silence_ms, UINT32_MAX }, begun_ms);
     if (exchange->inherited)
         part.patience.silence_ms = silence_ms; /* the command's own silence begins only when this is over */
@@ -43,7 +37,7 @@ static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vig
     if (part.heard_ms > begun_ms)
         vigil_renew(vigil, part.heard_ms);
     if (*err == ERR_NONE) {
-        exchange->pending->rest = answer.parameter == CCID_CHAIN_BEGINS || answer.parameter == CCID_CHAIN_GOES_ON;
+        exchange->pending->rest = ccid_goes_on(&answer);
         return HEARD_ANSWER;
     }
     if (*err != ERR_TIMEOUT)
@@ -215,7 +209,7 @@ static void lose_answer(struct exchange *exchange)
 
 static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
 {
-    const struct patience silence = { sign_of_life_ms(exchange) + LOST_MS, UINT32_MAX };
+    const struct patience silence = { exchange_silence_ms(exchange) + LOST_MS, UINT32_MAX };
     const bool tells = exchange->model->sign_of_life_ms > 0;
     struct vigil part = tells ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
     struct ccid_answer late;
@@ -226,10 +220,10 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
         lose_answer(exchange);
         return synchronise(exchange, vigil);
     }
-    if (err == ERR_NONE)
-        exchange->pending->rest = late.parameter == CCID_CHAIN_BEGINS || late.parameter == CCID_CHAIN_GOES_ON;
-    if (err == ERR_NONE)
+    if (err == ERR_NONE) {
+        exchange->pending->rest = ccid_goes_on(&late);
         exchange_wipe(exchange);
+    }
     return err;
 }
 
