@@ -99,8 +99,8 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     if (apdu_length < 4)
         return ERR_PROTOCOL;
     if (card->max_command > 0 && apdu_length > card->max_command) {
-        log_error("a command of %zu bytes was not sent: the key's firmware takes %zu at most", apdu_length,
-                  card->max_command);
+        log_error("a command of %zu bytes was not sent: the firmware of %s takes %zu at most", apdu_length,
+                  card->exchange->model->name, card->max_command);
         return ERR_UNSUPPORTED;
     }
     const int64_t now_ms = exchange_now_ms(card->exchange);

@@ -442,6 +442,22 @@ static enum err unless_dead(struct exchange *exchange, const struct ccid_expecta
     return exchange_await(exchange, expected, vigil, answer);
 }
 
+/* What becomes of a message that has no answer; returns err. */
+static enum err unanswered(struct exchange *exchange, const struct ccid_expectation *expected, bool block,
+                           size_t length, enum err err)
+{
+    if (err == ERR_GONE)
+        return err;
+    ends_without_answer(exchange, err, length);
+    if (block)
+        err = without_answer(exchange, expected, err);
+    else
+        take_back_in(exchange);
+    if (err == ERR_TIMEOUT)
+        count_silence(exchange);
+    return err;
+}
+
 /* Any message. Only an XfrBlock is written down: no other begins work, and all others fit one packet. */
 enum err exchange_send(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                        struct ccid_answer *answer)
@@ -473,21 +489,14 @@ enum err exchange_send(struct exchange *exchange, const struct ccid_command *com
     if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED &&
         exchange->model->cut_message == CUT_ABORT && command->type != CCID_ABORT)
         exchange->half_aborted = true; /* one half of an Abort pair has been heard, and the other is waited for */
-    if (err != ERR_NONE && err != ERR_GONE) {
-        ends_without_answer(exchange, err, length);
-        if (block)
-            err = without_answer(exchange, &expected, err);
-        else
-            take_back_in(exchange);
-    }
-    if (err == ERR_TIMEOUT)
-        count_silence(exchange);
+    if (err != ERR_NONE)
+        err = unanswered(exchange, &expected, block, length, err);
     exchange->first_sign_ms = 0;
     explicit_bzero(exchange->out, length);
     return err;
 }
 
-static struct vigil own_vigil(const struct exchange *exchange, struct patience patience)
+struct vigil exchange_own_vigil(const struct exchange *exchange, struct patience patience)
 {
     const int64_t now = exchange_now_ms(exchange);
     return (struct vigil){ .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
@@ -497,7 +506,7 @@ bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms)
 {
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
     static const struct ccid_expectation anything = { .type = CCID_DATA_BLOCK, .any_sequence = true };
-    struct vigil vigil = own_vigil(exchange, (struct patience){ read_ms, read_ms });
+    struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ read_ms, read_ms });
     struct ccid_answer answer;
     const size_t room = exchange->out_size + OVERSHOOT, fits = length < room ? length : room;
     memset(exchange->out, 0, fits);
@@ -553,7 +562,7 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
 enum err exchange_after_restart(struct exchange *exchange, enum err err)
 {
     static const struct patience patience = { RESTART_LIMIT_MS, RESTART_LIMIT_MS };
-    struct vigil vigil = own_vigil(exchange, patience);
+    struct vigil vigil = exchange_own_vigil(exchange, patience);
     if (exchange->restart == RESTARTED)
         (void)forget_pins(exchange, &vigil);
     return err;

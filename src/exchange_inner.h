@@ -11,6 +11,9 @@ enum err exchange_send(struct exchange *exchange, const struct ccid_command *com
 enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                         struct ccid_answer *answer);
 
+/* A vigil that begins now and is of no command's patience. */
+struct vigil exchange_own_vigil(const struct exchange *exchange, struct patience patience);
+
 /* Sends bytes that are no message, length of them at most out_size, and reads for so long what comes: true, something
  * has. */
 bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms);

@@ -52,9 +52,7 @@ static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vig
 static bool abort_pair(struct exchange *exchange)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
-    static const struct patience patience = { ABORT_MS, ABORT_MS };
-    const int64_t now = exchange_now_ms(exchange);
-    struct vigil vigil = { .class = PATIENCE_STATUS, .patience = patience, .begun_ms = now, .heard_ms = now };
+    struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ ABORT_MS, ABORT_MS });
     struct ccid_answer answer;
     return exchange_send(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK;
 }
