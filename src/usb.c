@@ -373,7 +373,18 @@ static enum usb_event in_event(const struct usb_port *port)
     return USB_FAILED_IN;
 }
 
-/* What has ended and not been told yet; false: nothing. */
+static bool out_has_failed(const struct usb_port *port)
+{
+    return port->out.state == PIPE_ENDED && port->out.transfer->status != LIBUSB_TRANSFER_COMPLETED;
+}
+
+static bool has_received(const struct usb_port *port)
+{
+    return port->in.state == PIPE_ENDED && port->in.transfer->status == LIBUSB_TRANSFER_COMPLETED;
+}
+
+/* What has ended and not been told yet; false: nothing. When both have failed, nobody is to read once more for the answer
+ * to what has not left: on a device that is about to go the kernel may never give such a transfer back (vhci_hcd). */
 static bool next_news(struct usb_port *port, struct usb_news *news)
 {
     *news = (struct usb_news){ .event = USB_FAILED_OUT };
@@ -381,14 +392,14 @@ static bool next_news(struct usb_port *port, struct usb_news *news)
         news->event = USB_CANCELLED;
     } else if (port->gone) {
         news->event = USB_GONE;
+    } else if (out_has_failed(port) && !has_received(port)) {
+        port->out.state = PIPE_IDLE;
+        if (port->out.transfer->status == LIBUSB_TRANSFER_STALL)
+            news->event = USB_STALLED_OUT;
     } else if (port->in.state == PIPE_ENDED) {
         port->in.state = PIPE_IDLE;
         news->event = in_event(port);
         news->length = (size_t)port->in.transfer->actual_length;
-    } else if (port->out.state == PIPE_ENDED && port->out.transfer->status != LIBUSB_TRANSFER_COMPLETED) {
-        port->out.state = PIPE_IDLE;
-        if (port->out.transfer->status == LIBUSB_TRANSFER_STALL)
-            news->event = USB_STALLED_OUT;
     } else if (atomic_exchange(&port->interrupted, false)) {
         news->event = USB_INTERRUPTED;
     } else {

@@ -238,6 +238,17 @@ static void a_stall_is_told_and_cleared(void **state)
     receives(b, 10);
 }
 
+/* So nobody reads for the answer to a message that has not left. */
+static void when_both_transfers_fail_that_of_the_message_is_told_first(void **state)
+{
+    struct bench *b = *state;
+    device_halt(b->device, b->identity.bulk_in);
+    device_halt(b->device, b->identity.bulk_out);
+    post(b, STATUS, sizeof STATUS);
+    assert_int_equal(usb_wait(b->port, 1000).event, USB_STALLED_OUT);
+    assert_int_equal(usb_wait(b->port, 1000).event, USB_STALLED_IN);
+}
+
 static void an_out_transfer_that_has_not_moved_is_taken_back(void **state)
 {
     struct bench *b = *state;
@@ -462,6 +473,7 @@ int main(void)
         TEST(a_wait_ends_exactly_at_its_deadline),
         TEST(with_nothing_posted_there_is_nothing_to_wait_for),
         TEST(a_stall_is_told_and_cleared),
+        TEST(when_both_transfers_fail_that_of_the_message_is_told_first),
         TEST(an_out_transfer_that_has_not_moved_is_taken_back),
         TEST(an_out_transfer_that_cannot_be_completed_is_stuck),
         TEST(an_out_transfer_that_is_complete_has_been_sent),
