@@ -37,6 +37,7 @@
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
 #define OVERSHOOT 2    /* bytes that a message may be made too long by, see exchange_fill() */
+#define STALE_MS 700 /* after open: less than the time between two signs of life */
 #define LISTEN_MS 100 /* to a key that gives no sign of life while it works */
 #define FIRST_SIGN_MS 5000 /* a living key of which it is known gives a sign of life in less than a third of this */
 #define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
@@ -120,10 +121,19 @@ struct nuisance {
     int64_t listen_until_ms; /* an IN transfer has failed: what it should have brought comes again by then, or never */
 };
 
+/* What has waited in the device for the next driver comes at once, and is no sign of life of now. */
 static void heard(struct exchange *exchange)
 {
-    exchange->heard_ms = exchange->pending->heard_ms = exchange_now_ms(exchange);
+    exchange->heard_ms = exchange_now_ms(exchange);
     exchange->silence_ms = 0;
+    if (!exchange->inherited || exchange->heard_ms >= exchange->listened_ms + STALE_MS)
+        exchange->pending->heard_ms = exchange->heard_ms;
+}
+
+int64_t exchange_held_ms(const struct exchange *exchange)
+{
+    const int64_t left = exchange->held_until_ms > 0 ? exchange->held_until_ms - exchange_now_ms(exchange) : 0;
+    return left > 0 ? left : 0;
 }
 
 bool exchange_owes(const struct exchange *exchange)
@@ -544,7 +554,7 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil, stru
 static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
 {
     static const struct ccid_command cycle[] = { { .type = CCID_ICC_POWER_ON }, { .type = CCID_ICC_POWER_OFF } };
-    struct ccid_answer answer;
+    struct ccid_answer answer = { .type = 0 };
     enum err err = synchronise(exchange, vigil, &answer);
     const size_t count = err == ERR_NONE && answer.powered ? 0 : sizeof cycle / sizeof cycle[0];
     exchange->restarts += count > 0 && err == ERR_NONE;

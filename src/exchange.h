@@ -43,7 +43,7 @@ struct exchange {
     int64_t silence_ms;           /* for so long it had not been heard when a wait ended last */
     int64_t first_sign_ms;        /* by then a living device has been heard; 0: nobody knows */
     int64_t listened_ms;          /* since then somebody reads */
-    int64_t held_until_ms;        /* ERR_HELD: no command can last longer */
+    int64_t held_until_ms;        /* ERR_HELD until then: no command can last longer; 0: it is not held back */
     uint32_t bwt_ms;
     unsigned restarts; /* since open, that the device has heard */
     enum { RESTARTED_NEVER, RESTARTED, RESTART_UNANSWERED } restart; /* by it; PINs may be verified from before */
@@ -87,6 +87,9 @@ enum err exchange_recover(struct exchange *exchange, struct vigil *vigil);
 
 /* An answer is pending, and the device has the whole command. */
 bool exchange_owes(const struct exchange *exchange);
+
+/* For how long at most, from now, no command may leave (ERR_HELD); 0: it is not held back. */
+int64_t exchange_held_ms(const struct exchange *exchange);
 
 /* Waits for the pending answer. ERR_PROTOCOL when there is none; ERR_INTERRUPTED when interruptible. */
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);

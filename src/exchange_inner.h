@@ -24,7 +24,7 @@ enum err exchange_after_restart(struct exchange *exchange, enum err err);
 
 /*
  * Finds out or ends what is pending, so that a command may leave. block: an XfrBlock is to leave; others are harmless to
- * more keys. ERR_TIMEOUT: not within the vigil. ERR_HELD: see exchange_held_until_ms. ERR_DEAD.
+ * more keys. ERR_TIMEOUT: not within the vigil. ERR_HELD: see exchange_held_ms(). ERR_DEAD.
  */
 enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vigil);
 

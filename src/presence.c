@@ -126,7 +126,7 @@ enum presence_woken presence_sleep(struct presence_state *presence, int64_t dead
 {
     struct pollfd events[] = { { .fd = presence->wake, .events = POLLIN }, { .fd = presence->work, .events = POLLIN } };
     const int64_t left = deadline_ms - presence_clock_ms();
-    if (left <= 0 || poll(events, 2, left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
+    if (poll(events, 2, left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left) <= 0)
         return PRESENCE_TIME;
     if (take_count(presence->wake))
         return PRESENCE_STOP;

@@ -2,18 +2,10 @@
 /* progress.c - tells people how a long command is getting on: a small file while it runs. */
 #include "progress.h"
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 #include "run_file.h"
 
 #define WRITE_EVERY_MS 400 /* at most: a device may give signs of life as fast as it likes */
-
-static int64_t boot_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void remove_file(const struct progress *progress)
 {
@@ -33,7 +25,7 @@ void progress_init(struct progress *progress, const struct model *model, uint8_t
 /* Reads nothing of the command but its class. */
 static int describe(const struct progress *progress, const struct vigil *vigil, int64_t now_ms, char *text, size_t size)
 {
-    const int64_t boot = boot_ms();
+    const int64_t boot = run_file_clock_ms();
     const struct model *const model = progress->model;
     const uint16_t *const usually_s = vigil->class == PATIENCE_GENERATE ? model->generation_s : model->reset_s;
     return snprintf(text, size,
@@ -53,14 +45,14 @@ static void tell(struct progress *progress, const struct vigil *vigil, int64_t n
     const int length = describe(progress, vigil, now_ms, text, sizeof text);
     if (length > 0 && (size_t)length < sizeof text)
         (void)run_file_write(progress->directory, name, text, (size_t)length);
-    progress->written_ms = boot_ms();
+    progress->written_ms = run_file_clock_ms();
 }
 
 static void heard(void *context, const struct vigil *vigil, int64_t now_ms)
 {
     struct progress *const progress = context;
     progress->signs++;
-    if (boot_ms() - progress->written_ms >= WRITE_EVERY_MS)
+    if (run_file_clock_ms() - progress->written_ms >= WRITE_EVERY_MS)
         tell(progress, vigil, now_ms);
 }
 
@@ -72,7 +64,7 @@ void progress_begin(struct progress *progress, struct vigil *vigil, int64_t now_
     if (progress->directory < 0)
         return;
     progress->running = true;
-    progress->begun_ms = boot_ms();
+    progress->begun_ms = run_file_clock_ms();
     progress->signs = 0;
     vigil->heard = heard;
     vigil->context = progress;

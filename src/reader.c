@@ -18,6 +18,7 @@
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start */
 #define START_GRACE_MS 200      /* the times of a firmware's start are not exact */
 #define CLAIM_RETRY_MS 1000     /* while another program holds the key; a claim sends nothing */
+#define COLLECT_LEAST_MS 2000   /* to listen for less would tell nothing; a stop or a call ends it all the same */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
 #define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
 
@@ -41,6 +42,8 @@ struct reader {
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
     bool usable;  /* the last power on has succeeded */
+    enum reader_state state;       /* as told in its file */
+    atomic_llong held_until_ms;    /* of presence_clock_ms(); 0: it is not held back */
 
     struct presence_state presence;
 };
@@ -106,13 +109,41 @@ static void take(struct reader *reader)
 static bool must_be_read(const struct reader *reader)
 {
     const struct exchange *const exchange = &reader->exchange;
-    if (!reader->model->dies_when_disturbed || exchange->dead || exchange->held_until_ms > exchange_now_ms(exchange))
+    if (!reader->model->dies_when_disturbed || exchange->dead || exchange_held_ms(exchange) > 0)
         return false;
     return exchange->inherited || exchange->pending->phase != PENDING_NOTHING;
 }
 
+static enum reader_state state_of(const struct reader *reader)
+{
+    if (reader->exchange.dead)
+        return READER_DEAD;
+    if (exchange_held_ms(&reader->exchange) > 0)
+        return READER_HELD;
+    return exchange_owes(&reader->exchange) ? READER_LATE : READER_SERVED;
+}
+
+/* Tells in the file of the key, and of one that is held back in the log, what has changed. Under the lock. */
+static void tell_state(struct reader *reader)
+{
+    const enum reader_state state = state_of(reader);
+    const int64_t held_ms = exchange_held_ms(&reader->exchange);
+    if (state == READER_SERVED && !must_be_read(reader))
+        presence_set_away(&reader->presence, false);
+    if (state == reader->state)
+        return;
+    reader->state = state;
+    atomic_store(&reader->held_until_ms, held_ms > 0 ? presence_clock_ms() + held_ms : 0);
+    reader_file_write(reader->identity.bus, reader->identity.address, reader->lun, state, held_ms);
+    if (state == READER_HELD)
+        log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is shown "
+                  "without a card for %lld min at most; unplug it and plug it in again to use it at once",
+                  reader->model->name, (long long)(held_ms + 59999) / 60000);
+}
+
 static void give(struct reader *reader)
 {
+    tell_state(reader);
     const bool work = must_be_read(reader);
     pthread_mutex_unlock(&reader->lock);
     if (atomic_fetch_sub(&reader->wanted, 1) == 1 && work)
@@ -155,7 +186,7 @@ static void collect(struct reader *reader, int64_t deadline)
         return; /* whoever has the lock reads, and tells if something is left */
     struct exchange *const exchange = &reader->exchange;
     const int64_t now = exchange_now_ms(exchange), left = deadline - presence_clock_ms();
-    const uint32_t limit = left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (uint32_t)left;
+    const uint32_t limit = left < COLLECT_LEAST_MS ? COLLECT_LEAST_MS : left > INT32_MAX ? INT32_MAX : (uint32_t)left;
     struct vigil vigil = {
         .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now, .heard_ms = now,
     };
@@ -166,18 +197,20 @@ static void collect(struct reader *reader, int64_t deadline)
         err = exchange_recover(exchange, &vigil);
     exchange->interruptible = false;
     atomic_store(&reader->collecting, false);
+    tell_state(reader);
     pthread_mutex_unlock(&reader->lock);
-    if (err == ERR_NONE)
-        presence_set_away(&reader->presence, false);
     (void)note(reader, err);
 }
 
-/* The next moment to do something. That the holder lets go is not told by anything: a node may stay open without its
+/* The next moment to do something: one that is held back may be served then. That the holder lets go is not told by anything: a node may stay open without its
  * interface, and a watch on it says "closed" before the kernel has released the interface. */
 static int64_t next_look(struct reader *reader, int64_t deadline)
 {
-    const int64_t retry = presence_clock_ms() + CLAIM_RETRY_MS;
-    return presence_is_claimed(&reader->presence) || retry > deadline ? deadline : retry;
+    const int64_t now = presence_clock_ms(), held_until = atomic_load(&reader->held_until_ms);
+    int64_t next = held_until > now ? held_until : deadline;
+    if (!presence_is_claimed(&reader->presence))
+        next = now + CLAIM_RETRY_MS;
+    return next < deadline ? next : deadline;
 }
 
 enum err reader_poll(struct reader *reader, int timeout_ms)
@@ -273,8 +306,8 @@ static size_t message_size(const struct ccid_class *class)
     return class->max_message < MAX_MESSAGE ? class->max_message : MAX_MESSAGE;
 }
 
-/* A key that is still at work for a driver that is gone does not answer now; it is asked again at power on. One that
- * has just been plugged in may not answer yet, and is not at work. */
+/* A key that is still at work for a driver that is gone does not answer now; it is asked again at power on, or read by the
+ * poller, and has no card until then. One that has just been plugged in may not answer yet, and is not at work. */
 static enum err first_contact(struct reader *reader)
 {
     const uint32_t starting_ms = reader->model->startup_ms > 0 ? reader->model->startup_ms + START_GRACE_MS : 0;
@@ -282,13 +315,11 @@ static enum err first_contact(struct reader *reader)
     struct vigil whole = vigil_begin(&reader->patience, PATIENCE_POWER, reader->opened_ms);
     struct vigil vigil = vigil_within(&whole, limit_ms, reader->opened_ms);
     const enum err err = exchange_first_contact(&reader->exchange, &vigil);
-    if (err == ERR_HELD || err == ERR_DEAD) {
-        presence_set_away(&reader->presence, true); /* shown without a card */
-        return ERR_NONE;
-    }
-    if (err != ERR_TIMEOUT)
+    if (err != ERR_HELD && err != ERR_DEAD && err != ERR_TIMEOUT)
         return err;
-    log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
+    presence_set_away(&reader->presence, err != ERR_TIMEOUT || must_be_read(reader));
+    if (err == ERR_TIMEOUT)
+        log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
     return ERR_NONE;
 }
 
@@ -344,11 +375,13 @@ enum err reader_open(unsigned long lun, const char *device_name)
     const uint8_t bus = reader->identity.bus, address = reader->identity.address;
     if (err == ERR_NONE)
         err = enter(reader);
-    if (err == ERR_NONE)
-        reader_file_write(bus, address, lun);
-    else
+    if (err != ERR_NONE) {
         free_reader(reader);
-    return err;
+        return err;
+    }
+    reader_file_write(bus, address, lun, READER_SERVED, 0);
+    tell_state(reader);
+    return ERR_NONE;
 }
 
 enum err reader_close(unsigned long lun)

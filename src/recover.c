@@ -47,6 +47,32 @@ static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vig
     return part.heard_ms > begun_ms ? HEARD_WORK : HEARD_SHORT;
 }
 
+/* ---- what another process has begun ---- */
+
+static int64_t longest_ms(const struct exchange *exchange)
+{
+    const struct model *const model = exchange->model;
+    const enum patience_class class =
+        exchange->pending->class < PATIENCE_CLASSES ? (enum patience_class)exchange->pending->class : PATIENCE_GENERATE;
+    if (model->watchdog_s && exchange->bcd_device >= model->watchdog_from)
+        return (int64_t)model->watchdog_s * 1000;
+    return exchange->longest[class];
+}
+
+/* It does not say a word. Either it has ended, or it has been unheard for so long that it says nothing any more; so has
+ * perhaps one to which a message had only begun to leave, as far as that process knew. */
+static enum err judge_silence(struct exchange *exchange)
+{
+    const struct pending *const pending = exchange->pending;
+    const int64_t unheard_ms = exchange->listened_ms - pending->heard_ms;
+    const int64_t until_ms = pending->begun_ms + longest_ms(exchange);
+    const bool may_work = pending->phase == PENDING_ANSWER || pending->phase == PENDING_MESSAGE;
+    const bool held = exchange->inherited && exchange->model->dies_when_disturbed && may_work &&
+                      unheard_ms >= UNREAD_MS && exchange_now_ms(exchange) < until_ms;
+    exchange->held_until_ms = held ? until_ms : 0;
+    return held ? ERR_HELD : ERR_NONE;
+}
+
 /* ---- a message of which a part may not have arrived ---- */
 
 static bool abort_pair(struct exchange *exchange)
@@ -105,6 +131,8 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
     case HEARD_ERROR:
         return err;
     case HEARD_NOTHING:
+        if ((err = judge_silence(exchange)) != ERR_NONE)
+            return err;
         log_debug("%zu bytes of a message are missing: ending it", missing);
         if (exchange->model->cut_message != CUT_ABORT)
             (void)exchange_fill(exchange, filler(exchange, missing), FILL_MS);
@@ -114,7 +142,7 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
             pending->chain = pending->rest = 0;
     }
     pending->phase = PENDING_NOTHING;
-    exchange->synchronised = false;
+    exchange->inherited = exchange->synchronised = false;
     return ERR_NONE;
 }
 
@@ -132,28 +160,6 @@ static enum err end_message(struct exchange *exchange, struct vigil *vigil)
 }
 
 /* ---- an answer that another process has waited for ---- */
-
-static int64_t longest_ms(const struct exchange *exchange)
-{
-    const struct model *const model = exchange->model;
-    const enum patience_class class =
-        exchange->pending->class < PATIENCE_CLASSES ? (enum patience_class)exchange->pending->class : PATIENCE_GENERATE;
-    if (model->watchdog_s && exchange->bcd_device >= model->watchdog_from)
-        return (int64_t)model->watchdog_s * 1000;
-    return exchange->longest[class];
-}
-
-/* It does not say a word. Either it has ended, or it has been unheard for so long that it says nothing any more. */
-static enum err judge_silence(struct exchange *exchange)
-{
-    const struct pending *const pending = exchange->pending;
-    const int64_t unheard_ms = exchange->listened_ms - pending->heard_ms;
-    exchange->held_until_ms = pending->begun_ms + longest_ms(exchange);
-    if (pending->phase != PENDING_ANSWER || unheard_ms < UNREAD_MS ||
-        exchange_now_ms(exchange) >= exchange->held_until_ms)
-        return ERR_NONE;
-    return ERR_HELD;
-}
 
 static enum err await_predecessor(struct exchange *exchange, struct vigil *vigil)
 {
@@ -232,9 +238,11 @@ enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vi
         err = exchange_forget_parts(exchange);
     if (err == ERR_NONE && exchange->pending->phase == PENDING_MESSAGE)
         err = end_message(exchange, vigil);
+    if (err == ERR_NONE && exchange->model->dies_when_disturbed && exchange->inherited && exchange_owes(exchange))
+        err = await_predecessor(exchange, vigil); /* even GetSlotStatus may end what it does */
     if (err == ERR_NONE && (!exchange->synchronised || exchange->restart != RESTARTED_NEVER))
         err = synchronise(exchange, vigil);
-    if (err == ERR_NONE && exchange->inherited && (block || exchange->pending->phase == PENDING_ANSWER))
+    if (err == ERR_NONE && exchange->inherited && block)
         err = await_predecessor(exchange, vigil);
     if (err == ERR_NONE && exchange_owes(exchange))
         err = await_answer(exchange, vigil);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 void run_file_name(char name[RUN_FILE_NAME], uint8_t bus, uint8_t address, const char *kind)
@@ -16,6 +17,13 @@ int run_directory(void)
 {
     const char *const wish = secure_getenv("IFD_NITROKEY_RUN");
     return open(wish ? wish : RUN_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int64_t run_file_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 bool run_file_write(int directory, const char *name, const char *text, size_t length)

@@ -16,5 +16,8 @@ void run_file_name(char name[RUN_FILE_NAME], uint8_t bus, uint8_t address, const
 /* A descriptor of the directory, for the caller to close; -1: there is none. */
 int run_directory(void);
 
+/* The clock of the files: milliseconds of CLOCK_BOOTTIME. */
+int64_t run_file_clock_ms(void);
+
 /* Whole or not at all: whoever reads it never sees half of it. Links are not followed. */
 bool run_file_write(int directory, const char *name, const char *text, size_t length);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "doctor.h"
+#include "status.h"
 
 #define STOP_SCDAEMON "gpgconf --kill scdaemon"
 
@@ -69,18 +70,30 @@ static bool tell_of_holders(const struct scene *scene, const struct key *key, st
     return told;
 }
 
+/* What the driver knows of it, and pcscd cannot show. */
+static bool tell_of_state(const struct key *key, enum verdict verdict, struct report *report)
+{
+    struct status_reader reader;
+    char words[STATUS_WORDS];
+    const char *const why =
+        status_reader(RUN_DIRECTORY, key->bus, key->address, &reader) ? status_reader_in_words(&reader, words) : NULL;
+    if (why)
+        tell(report, verdict, "state", NULL, "%s at %s: %s", key->model->name, key->port, why);
+    return why != NULL;
+}
+
 static void check_missing(const struct scene *scene, const struct key *key, const struct pcsc_reader *reader,
                           struct report *report)
 {
     const char *const log = scene->has_systemd ? "sudo journalctl -u pcscd -n 50" : "sudo grep pcscd /var/log/syslog";
-    const bool is_held = tell_of_holders(scene, key, report);
-    if (reader && !is_held)
+    const bool is_told = tell_of_holders(scene, key, report) || tell_of_state(key, WRONG, report);
+    if (reader && !is_told)
         tell(report, WRONG, "reader", log,
              "%s is there without a card: take the key out, and plug it in again. pcscd's log says why:", reader->name);
-    else if (!is_held && told_wrong(report) == 0)
+    else if (!is_told && told_wrong(report) == 0)
         tell(report, WRONG, "reader", scene->restart_pcscd,
              "pcscd has no reader for %s, although nothing else is wrong", key->port);
-    else if (!is_held)
+    else if (!is_told)
         tell(report, WRONG, "reader", NULL, "pcscd has no reader for %s; see above", key->port);
 }
 
@@ -101,9 +114,11 @@ void check_readers(const struct scene *scene, struct report *report)
     for (int i = 0; scene->pcsc.answers && i < scene->key_count; i++) {
         bool sure;
         const struct pcsc_reader *const reader = pcsc_reader_of(&scene->pcsc, &scene->keys[i], &sure);
-        if (reader && reader->has_card)
-            check_driver(scene, reader, report);
-        else
+        if (!reader || !reader->has_card) {
             check_missing(scene, &scene->keys[i], reader, report);
+            continue;
+        }
+        check_driver(scene, reader, report);
+        (void)tell_of_state(&scene->keys[i], FINE, report);
     }
 }

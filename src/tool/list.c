@@ -7,6 +7,7 @@
 #include "keys.h"
 #include "pcsc.h"
 #include "processes.h"
+#include "status.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -60,6 +61,16 @@ static void print_reader(const struct key *key, const struct pcsc *pcsc)
         printf("  reader    none%s%s\n", pcsc->answers ? "" : ": ", pcsc->answers ? "" : pcsc->why);
 }
 
+static void print_state(const struct key *key)
+{
+    struct status_reader reader;
+    char words[STATUS_WORDS];
+    const char *const why =
+        status_reader(RUN_DIRECTORY, key->bus, key->address, &reader) ? status_reader_in_words(&reader, words) : NULL;
+    if (why)
+        printf("  state     %s\n", why);
+}
+
 static void print_key(const struct key *key, const struct pcsc *pcsc)
 {
     char name[KEY_NAME_SIZE], firmware[32];
@@ -74,10 +85,12 @@ static void print_key(const struct key *key, const struct pcsc *pcsc)
         return;
     }
     print_holders(key);
-    if (key->model)
+    if (key->model) {
         print_reader(key, pcsc);
-    else
+        print_state(key);
+    } else {
         puts("  reader    none: this driver does not know it; ifd-nitrokey describe shows what it would need");
+    }
 }
 
 /* ---- JSON ---- */
@@ -96,7 +109,9 @@ static void json_key(const struct key *key, const struct pcsc *pcsc)
     char name[KEY_NAME_SIZE], firmware[32];
     bool sure;
     struct processes holders;
+    struct status_reader told;
     const struct pcsc_reader *const reader = pcsc_reader_of(pcsc, key, &sure);
+    (void)status_reader(RUN_DIRECTORY, key->bus, key->address, &told);
     key_name(key, name);
     key_firmware(key, firmware);
     processes_with_open(key->node, &holders);
@@ -109,6 +124,7 @@ static void json_key(const struct key *key, const struct pcsc *pcsc)
     member("node", key->node);
     member("kernel_driver", key->driver);
     member("reader", reader ? reader->name : NULL);
+    member("state", told.state);
     printf(",\"card\":%s,\"ccid\":%s,\"known\":%s,\"holders\":[", reader && reader->has_card ? "true" : "false",
            key->ccid_interface >= 0 ? "true" : "false", key->model ? "true" : "false");
     for (int i = 0; i < holders.count; i++) {

@@ -96,15 +96,16 @@ static long number_of(const struct pcsc_reader *reader, const char *prefix)
 static const struct pcsc_reader *named(const struct pcsc *pcsc, const char *prefix, const struct key *key, bool *sure)
 {
     const struct pcsc_reader *found = NULL;
-    const long told = status_reader_number(RUN_DIRECTORY, key->bus, key->address);
+    struct status_reader told;
     int count = 0;
+    (void)status_reader(RUN_DIRECTORY, key->bus, key->address, &told);
     for (int i = 0; i < pcsc->count; i++) {
         const long number = number_of(&pcsc->readers[i], prefix);
-        if (number >= 0 && (!found || number == told))
+        if (number >= 0 && (!found || number == told.number))
             found = &pcsc->readers[i];
         count += number >= 0;
     }
-    *sure = count == 1 || (found && number_of(found, prefix) == told);
+    *sure = count == 1 || (found && number_of(found, prefix) == told.number);
     return found;
 }
 

@@ -156,12 +156,34 @@ int status_read_all(const char *directory, struct status all[STATUS_MAX])
     return count;
 }
 
-long status_reader_number(const char *directory, unsigned bus, unsigned address)
+bool status_reader(const char *directory, unsigned bus, unsigned address, struct status_reader *reader)
 {
     char path[PATH_MAX], text[LONGEST_FILE];
-    long pid = 0, number = -1;
+    long pid = 0;
+    long long until = 0;
+    struct status_reader told = { .number = -1 };
+    *reader = told;
     snprintf(path, sizeof path, "%s/ifd-nitrokey-%03u-%03u.reader", directory, bus, address);
-    if (text_read_file(path, text, sizeof text) < 0 || sscanf(text, "pid=%ld\nnumber=%ld", &pid, &number) != 2)
-        return -1;
-    return is_gone(pid) ? -1 : number;
+    if (text_read_file(path, text, sizeof text) < 0 ||
+        sscanf(text, "pid=%ld\nnumber=%ld\nstate=%15[a-z]\nuntil=%lld", &pid, &told.number, told.state, &until) < 2 ||
+        is_gone(pid))
+        return false;
+    told.until = until;
+    *reader = told;
+    return true;
+}
+
+const char *status_reader_in_words(const struct status_reader *reader, char words[STATUS_WORDS])
+{
+    const long long left_s = reader->until > status_now() ? (reader->until - status_now()) / 1000 : 0;
+    if (strcmp(reader->state, "dead") == 0)
+        return "its firmware serves no command any more: unplug it and plug it in again";
+    if (strcmp(reader->state, "late") == 0)
+        return "a command was given up, and the key may still be at work for it: the next one waits for that";
+    if (strcmp(reader->state, "held") != 0)
+        return NULL;
+    snprintf(words, STATUS_WORDS, "held back for %lld:%02lld at most, since it may be at work for a pcscd that has ended, and "
+             "a command would make its firmware stop: unplug it and plug it in again to use it at once", left_s / 60,
+             left_s % 60);
+    return words;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* status.h - the files in which the driver tells how long commands are getting on, read (see ../progress.h). */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,20 @@ struct status {
  * or -1 with errno when the directory cannot be read. */
 int status_read_all(const char *directory, struct status all[STATUS_MAX]);
 
-/* Which number pcscd gives the reader of the key at this place, as the driver tells; -1: it does not. */
-long status_reader_number(const char *directory, unsigned bus, unsigned address);
+/* What the driver tells of the reader of the key at a place. */
+struct status_reader {
+    long number;    /* that pcscd gives it */
+    char state[16]; /* see ../reader_file.h; "" when this driver does not tell */
+    int64_t until;  /* when one that is held back will be served at the latest */
+};
+
+/* false: no driver tells anything of it. */
+bool status_reader(const char *directory, unsigned bus, unsigned address, struct status_reader *reader);
+
+#define STATUS_WORDS 256
+
+/* Why a key is not served as ever, and what to do; NULL when it is. */
+const char *status_reader_in_words(const struct status_reader *reader, char words[STATUS_WORDS]);
 
 /* The clock of the files. */
 int64_t status_now(void);

@@ -105,24 +105,28 @@ static void running_line(const struct status *s, int64_t now, char line[LINE_SIZ
              duration(s->silence_ends - now, silence), duration(s->total_ends - now, total));
 }
 
-static const char *not_at_work(bool known)
+/* A driver that tells that it has the key would also tell of a long command. */
+static const char *not_at_work(const struct status_reader *reader, bool known, char words[STATUS_WORDS])
 {
+    const char *const why = known ? status_reader_in_words(reader, words) : NULL;
     if (known)
-        return "no long command runs";
+        return why ? why : "no long command runs";
     return process_named("pcscd") > 0 ? "not known, the driver says nothing of it: see ifd-nitrokey doctor"
                                       : "not known, no pcscd is seen to run";
 }
 
-/* A driver that tells that it has the key would also tell of a long command. */
 static void print_idle(const struct settings *settings, const struct key *key)
 {
-    const bool known = status_reader_number(settings->directory, key->bus, key->address) >= 0;
+    struct status_reader reader;
+    char words[STATUS_WORDS];
+    const bool known = status_reader(settings->directory, key->bus, key->address, &reader);
+    const bool served = known && !status_reader_in_words(&reader, words);
     if (settings->json)
-        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":%s}\n", key->model->name,
-               key->bus, key->address, known ? "false" : "null");
+        printf("{\"reader\":\"%s\",\"bus\":%u,\"address\":%u,\"command\":null,\"running\":%s,\"state\":\"%s\"}\n",
+               key->model->name, key->bus, key->address, served ? "false" : "null", reader.state);
     else
-        printf("%s%s (%03u/%03u): %s%s\n", terminal_colour(known ? DIM : YELLOW), key->model->name, key->bus, key->address,
-               not_at_work(known), terminal_colour(PLAIN));
+        printf("%s%s (%03u/%03u): %s%s\n", terminal_colour(served ? DIM : YELLOW), key->model->name, key->bus,
+               key->address, not_at_work(&reader, known, words), terminal_colour(PLAIN));
 }
 
 static void print_json(const struct status *s, int64_t now, bool runs)

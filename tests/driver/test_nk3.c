@@ -2,12 +2,17 @@
 /* test_nk3.c - the whole driver on a virtual Nitrokey 3: messages in parts, the Abort pair, what no reset takes away.
  */
 #include "bench.h"
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+#include <sys/stat.h>
 #include <openssl/evp.h>
+#include "pending.h"
 
 static struct bench *started(const struct icc_timing *timing)
 {
@@ -150,6 +155,128 @@ static void whoever_calls_gets_the_key_from_the_poller_at_once(void **state)
     bench_free(b);
 }
 
+/* ---- pcscd ends while the key is at work, and comes back ---- */
+
+static char run_directory_of_pcscd[] = "/tmp/test-nk3-XXXXXX";
+
+/* 4 s into a generation of 20 s. */
+static struct bench *left_at_work(void)
+{
+    setenv("IFD_NITROKEY_RUN", run_directory_of_pcscd, 1);
+    struct bench *b = started(&(struct icc_timing){ .work_us = 20 * SECOND });
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    assert_int_not_equal(bench_close_while(b, GENERATE_SIGNATURE_KEY, 4 * SECOND), IFD_SUCCESS);
+    return b;
+}
+
+static void open_again(void)
+{
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    unsetenv("IFD_NITROKEY_RUN");
+}
+
+static struct bench *comes_back(int64_t after_us)
+{
+    struct bench *b = left_at_work();
+    virtual_pass(b->slot, after_us);
+    open_again();
+    return b;
+}
+
+static atomic_bool polling;
+
+static void *poll_again_and_again(void *context)
+{
+    while (atomic_load(&polling))
+        (void)poll_until_stopped(context);
+    return NULL;
+}
+
+/* Lets pcscd's polling thread run until there is a card, for so long of real time at most; the clock runs as it reads. */
+static bool card_comes(int most_ms)
+{
+    pthread_t poller;
+    atomic_store(&polling, true);
+    assert_int_equal(pthread_create(&poller, NULL, poll_again_and_again, NULL), 0);
+    for (int i = 0; i < most_ms && IFDHICCPresence(LUN) != IFD_ICC_PRESENT; i++)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    atomic_store(&polling, false);
+    stop_polling(poller);
+    return IFDHICCPresence(LUN) == IFD_ICC_PRESENT;
+}
+
+static void works_again(struct bench *b)
+{
+    assert_true(card_comes(10000));
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+    bench_works(b);
+    bench_free(b);
+}
+
+/* It is heard again, since no more than one sign of life was lost. */
+static void a_key_at_work_is_waited_for_by_the_next_pcscd(void **state)
+{
+    static const int64_t AFTER[] = { 0, SECOND / 2, SECOND };
+    (void)state;
+    for (size_t i = 0; i < sizeof AFTER / sizeof AFTER[0]; i++)
+        works_again(comes_back(AFTER[i]));
+}
+
+/* From two unread signs of life on its firmware says nothing, and nobody can know when it will have ended. */
+static void a_key_that_may_be_at_work_is_held_back(void **state)
+{
+    static const int64_t AFTER[] = { 3 * SECOND, 10 * SECOND, 15 * SECOND, 60 * SECOND };
+    (void)state;
+    for (size_t i = 0; i < sizeof AFTER / sizeof AFTER[0]; i++) {
+        struct bench *b = comes_back(AFTER[i]);
+        assert_false(card_comes(20));
+        virtual_pass(b->slot, 60 * SECOND);
+        assert_false(card_comes(20));
+        virtual_pass(b->slot, 120 * MINUTE); /* no generation is waited for longer */
+        works_again(b);
+    }
+}
+
+/* In the note of the pcscd before, a field of struct pending. */
+static void note_says(size_t offset, uint32_t value)
+{
+    char path[128];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/ifd-nitrokey-001-002.pending", run_directory_of_pcscd);
+    const int file = open(path, O_WRONLY);
+    assert_int_equal(fstat(file, &status), 0);
+    const off_t at = status.st_size - (off_t)(sizeof(struct pending) - offset);
+    assert_int_equal(pwrite(file, &value, sizeof value, at), sizeof value);
+    close(file);
+}
+
+/* It was killed before it had seen that its message had arrived. */
+static void a_message_of_which_nobody_knows_that_it_has_arrived_is_not_ended_meanwhile(void **state)
+{
+    (void)state;
+    struct bench *b = left_at_work();
+    note_says(offsetof(struct pending, phase), PENDING_MESSAGE);
+    note_says(offsetof(struct pending, sent), 0);
+    virtual_pass(b->slot, 10 * SECOND);
+    open_again();
+    assert_false(card_comes(20));
+    virtual_pass(b->slot, 120 * MINUTE);
+    works_again(b);
+}
+
+static void a_key_that_is_held_back_serves_when_it_is_plugged_in_anew(void **state)
+{
+    (void)state;
+    struct bench *b = comes_back(10 * SECOND);
+    assert_false(card_comes(20));
+    assert_int_equal(IFDHCloseChannel(LUN), IFD_SUCCESS);
+    virtual_unplug(b->slot);
+    virtual_plug(b->slot);
+    bench_start(b);
+    bench_works(b);
+    bench_free(b);
+}
+
 static void no_reset_takes_the_pin_away(void **state)
 {
     (void)state;
@@ -251,11 +378,19 @@ int main(int argc, char *argv[])
         TEST(a_command_that_was_given_up_is_waited_for),
         TEST(a_late_answer_is_read_though_nobody_calls),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
+        TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),
+        TEST(a_key_that_may_be_at_work_is_held_back),
+        TEST(a_message_of_which_nobody_knows_that_it_has_arrived_is_not_ended_meanwhile),
+        TEST(a_key_that_is_held_back_serves_when_it_is_plugged_in_anew),
         TEST(no_reset_takes_the_pin_away),
         TEST(a_touch_is_waited_for),
         TEST(a_piv_generation_of_15_minutes_succeeds),
         TEST(a_late_piv_key_is_not_given_to_the_next_command),
     };
     bench_choose(argc, argv);
-    return cmocka_run_group_tests_name("nk3", tests, NULL, NULL);
+    if (!mkdtemp(run_directory_of_pcscd))
+        return 1;
+    const int failed = cmocka_run_group_tests_name("nk3", tests, NULL, NULL);
+    (void)rmdir(run_directory_of_pcscd); /* what is left in it is a fault */
+    return failed;
 }

@@ -161,7 +161,7 @@ static void the_number_of_its_reader_can_be_read_while_it_is_open(void **state)
     assert_non_null(file);
     assert_true(fread(text, 1, sizeof text - 1, file) > 0);
     fclose(file);
-    snprintf(expected, sizeof expected, "pid=%d\nnumber=%lu\n", getpid(), (unsigned long)LUN >> 16);
+    snprintf(expected, sizeof expected, "pid=%d\nnumber=%lu\nstate=served\nuntil=0\n", getpid(), (unsigned long)LUN >> 16);
     assert_string_equal(text, expected);
     bench_stop(b);
     assert_false(a_file_tells_its_reader());
