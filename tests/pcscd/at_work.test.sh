@@ -10,19 +10,7 @@ if [ $# = 0 ]; then
 fi
 on_bus "$@"
 . "$(dirname "$0")/story.sh"
-model=nitrokey-3 aid=D276000124010304000F1234567800009000
-tool=$(built ifd-nitrokey)
-
-# begin: a client generates; until the key is at work.
-begin() {
-    send "$select" "$verify_admin" "$generate" >"$work/generation" 2>&1 &
-    client=$!
-    wait_until 10 grep -q "SCARD_S_SUCCESS $verify_admin" "$work/generation" && wait_until 10 busy_is busy
-}
-
-busy_is() {
-    equal "$(tell key busy)" "ok $1"
-}
+. "$(dirname "$0")/at_work.sh"
 
 is_given_up() {
     wait_until 15 ended "$client" && tail -n 1 "$work/generation" | grep -E " SCARD_E_(TIMEOUT|NOT_TRANSACTED) "
@@ -37,51 +25,15 @@ generation_succeeds() {
     wait_until 40 ended "$client" && tail -n 1 "$work/generation" | grep -q "SCARD_S_SUCCESS.*9000$"
 }
 
-# lists WORDS: ifd-nitrokey list, and watch, say so of the key; and doctor, if it is a fault.
-lists() {
-    "$tool" list | grep -q "^  state .*$1" && "$tool" watch --once | grep -q "$1"
-}
-
-lists_nothing() {
-    not grep -q '^  state' <("$tool" list)
-}
-
-doctor_says() {
-    "$tool" doctor >"$work/doctor"
-    grep -q "$1" "$work/doctor"
-}
-
-serves_within() {
-    wait_until "$1" cards_present 1 && serves && lists_nothing
-}
-
 # comes_back AFTER: pcscd is started again when the time has come.
 comes_back() {
     sleep "$1" # this is what is tried
     start_pcscd
 }
 
-# plugged in anew it serves at once
-serves_anew() {
-    unplug key && wait_until 10 reader_count 0 && plug key && serves_within 10
-}
-
-is_held_back() {
-    wait_until 10 lists "held back for [0-9:]* at most" && cards_present 0 && logged "may be at work for a pcscd that has ended"
-}
-
-serves_or_is_held_back() {
-    wait_until 30 cards_present 1 || { is_held_back && serves_anew; }
-}
-
 # As after a panic: GetSlotStatus is answered as ever.
 has_stopped() {
     tell key answer swallow 1 && not send "$get_aid" && logged "its firmware has stopped"
-}
-
-# The key is at work no more; whoever does not know that goes on to wait.
-ends_in_peace() {
-    wait_until 40 busy_is idle
 }
 
 patience=

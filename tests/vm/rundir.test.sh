@@ -5,7 +5,7 @@
 # It needs Debian 13. It needs systemd, for that unit.
 . "$(dirname "$0")/lib.sh"
 . "$here/../pcscd/diagnosis.sh"
-model=nitrokey-3 # without a serial number, so that two have readers of one name
+. "$here/../vm/at_work.sh" # a model without a serial number, so that two have readers of one name
 
 # The bus is there for polkit, which pcscd asks.
 prepare_machine() {
@@ -100,6 +100,9 @@ check "pcscd has cards" wait_until 60 cards_present 2
 check "doctor finds it no more" not finds rundir .
 check "watch knows that nothing runs" watch_says 'no long command runs'
 check "list knows the reader of each" reader_of one
+check "one key is taken away" stop_key one
+check "and the other" stop_key two
+service_ends_at_work
 check "pcscd ends" systemctl stop pcscd.socket pcscd.service
 check "watch says that no pcscd runs" watch_says 'not known, no pcscd is seen to run'
 summary
