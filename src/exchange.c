@@ -40,6 +40,7 @@
 #define LISTEN_MS 100 /* to a key that gives no sign of life while it works */
 #define FIRST_SIGN_MS 5000 /* a living key of which it is known gives a sign of life in less than a third of this */
 #define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
+#define EMPTY_PACKET_MS 100 /* an empty packet that ends a message follows at once */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
@@ -79,6 +80,15 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
     if (getrandom(&exchange->sequence, 1, GRND_NONBLOCK) != 1)
         exchange->sequence = (uint8_t)usb_now_ms(port);
     return ERR_NONE;
+}
+
+void exchange_set_model(struct exchange *exchange, const struct model *model, enum ccid_level level)
+{
+    const bool first_releases = level == CCID_EXTENDED_APDU && model->extended_sign_of_life_ms > 0;
+    exchange->model = model;
+    exchange->sign_of_life_ms = first_releases ? model->extended_sign_of_life_ms : model->sign_of_life_ms;
+    exchange->one_packet_ends = model->one_packet_ends;
+    exchange->each_packet_ends = exchange->refuses_at_work = first_releases;
 }
 
 void exchange_close(struct exchange *exchange, bool unplugged)
@@ -239,7 +249,12 @@ static int64_t first_sign(const struct exchange *exchange)
 
 uint32_t exchange_silence_ms(const struct exchange *exchange)
 {
-    return exchange->model->sign_of_life_ms ? exchange->model->sign_of_life_ms : LISTEN_MS;
+    return exchange->sign_of_life_ms ? exchange->sign_of_life_ms : LISTEN_MS;
+}
+
+bool exchange_hears_at_work(const struct exchange *exchange)
+{
+    return exchange->model->dies_when_disturbed || exchange->refuses_at_work;
 }
 
 /* An IN transfer has failed. What it was to bring may be lost, or not have been ready, so it is read for once more. */
@@ -288,6 +303,24 @@ static enum err after_news(struct exchange *exchange, const struct usb_news *new
     return ERR_IO;
 }
 
+/* Nobody tells how much it had brought. */
+static void take_back_in(struct exchange *exchange)
+{
+    usb_take_back_in(exchange->port);
+    spoilt(exchange);
+}
+
+/* What it were to say before the empty packet has gone would be lost. */
+static void read_empty_packet(struct exchange *exchange)
+{
+    if (!exchange->each_packet_ends || exchange->filled != exchange->packet_size ||
+        usb_post_in(exchange->port, exchange->in + exchange->packet_size, exchange->packet_size) != ERR_NONE)
+        return;
+    const struct usb_news news = usb_wait(exchange->port, exchange_now_ms(exchange) + EMPTY_PACKET_MS);
+    if (news.event != USB_RECEIVED)
+        take_back_in(exchange);
+}
+
 /* An OUT transfer may be under way; what becomes of it is the caller's. */
 enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                         struct ccid_answer *answer)
@@ -301,8 +334,10 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
         const int64_t limit = earlier(nuisance.listen_until_ms, first_sign(exchange));
         const struct usb_news news = usb_wait(exchange->port, earlier(vigil_deadline_ms(vigil), limit));
         if (news.event == USB_RECEIVED &&
-            examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
+            examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer)) {
+            read_empty_packet(exchange);
             return ERR_NONE;
+        }
         err = after_news(exchange, &news, vigil, &nuisance);
         if (err == ERR_NONE && vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
             err = ERR_TIMEOUT;
@@ -311,13 +346,6 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
 }
 
 /* ---- when no answer has come ---- */
-
-/* Nobody tells how much it had brought. */
-static void take_back_in(struct exchange *exchange)
-{
-    usb_take_back_in(exchange->port);
-    spoilt(exchange);
-}
 
 /* The last resort. The next command will find the card without power. */
 static void restart(struct exchange *exchange)
@@ -351,7 +379,7 @@ static void out_of_patience(struct exchange *exchange, const struct ccid_expecta
 static void count_silence(struct exchange *exchange)
 {
     exchange->silence_ms = exchange_now_ms(exchange) - exchange->heard_ms;
-    if (exchange->silence_ms >= DEBT_LIMIT_MS && !exchange->model->dies_when_disturbed)
+    if (exchange->silence_ms >= DEBT_LIMIT_MS && !exchange_hears_at_work(exchange))
         give_up(exchange);
 }
 
@@ -362,7 +390,7 @@ static void broken(struct exchange *exchange, const struct ccid_expectation *exp
     exchange->debt = *expected;
     take_back_in(exchange);
     log_info("%s", err_in_words(ERR_IO));
-    if (exchange->pending->phase != PENDING_ANSWER || exchange->model->dies_when_disturbed)
+    if (exchange->pending->phase != PENDING_ANSWER || exchange_hears_at_work(exchange))
         return;
     exchange->pending->phase = PENDING_NOTHING;
     exchange->synchronised = false;
@@ -595,11 +623,33 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     return exchange_owes(exchange) ? exchange_after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
 }
 
+/* The first refusal may have ended a chain of parts. What is refused twice is at work, for a process that is gone. */
+static enum err conclude_from_power_on(struct exchange *exchange, const struct ccid_command *power_on,
+                                       struct vigil *vigil, struct ccid_answer *answer)
+{
+    enum err err = ERR_NONE;
+    if (answer->status != CCID_OK)
+        err = exchange_send(exchange, power_on, vigil, answer);
+    if (err != ERR_NONE)
+        return err;
+    exchange->inherited = answer->status != CCID_OK;
+    if (!exchange->inherited)
+        return ERR_NONE;
+    exchange->debt = (struct ccid_expectation){ .type = CCID_DATA_BLOCK, .any_sequence = true };
+    exchange->pending->phase = PENDING_ANSWER;
+    return ERR_TIMEOUT;
+}
+
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer)
 {
-    enum err err = exchange_settle(exchange, command->type == CCID_XFR_BLOCK, vigil);
+    /* one that refuses at work goes on with it without power, and gives its answer to the next command */
+    const bool block = command->type == CCID_XFR_BLOCK ||
+                       (command->type == CCID_ICC_POWER_OFF && exchange->refuses_at_work);
+    enum err err = exchange_settle(exchange, block, vigil);
     if (err == ERR_NONE)
         err = exchange_send(exchange, command, vigil, answer);
+    if (err == ERR_NONE && command->type == CCID_ICC_POWER_ON && exchange->refuses_at_work)
+        err = conclude_from_power_on(exchange, command, vigil, answer);
     return exchange_after_restart(exchange, err);
 }

@@ -32,5 +32,8 @@ enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vi
  * way may take. */
 uint32_t exchange_silence_ms(const struct exchange *exchange);
 
+/* It takes messages while it is at work: whether it is cannot be asked, only heard. */
+bool exchange_hears_at_work(const struct exchange *exchange);
+
 /* Whether this firmware's silence after a command was seen to mean that it is dead. */
 bool exchange_tells_death(const struct exchange *exchange);

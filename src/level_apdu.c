@@ -87,15 +87,6 @@ static enum err fetch_rest(struct level_apdu *level, struct vigil *vigil)
     return err;
 }
 
-/* Parts of a command that was cut, or of an answer that are not to be had. Where the Abort pair does not end them, only
- * the loss of power does. */
-static enum err forget_parts(struct level_apdu *level)
-{
-    if (level->model->cut_message != CUT_ABORT)
-        return ERR_CARD_RESET;
-    return exchange_forget_parts(level->exchange);
-}
-
 /* ISO 7816-4 §5.3.3: a chain ends with a command of another instruction. GET RESPONSE changes nothing. */
 static enum err end_iso_chain(struct level_apdu *level, struct vigil *vigil)
 {
@@ -116,7 +107,7 @@ enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
         lost = err == ERR_PROTOCOL;
     }
     if ((err == ERR_NONE || err == ERR_PROTOCOL) && lost)
-        err = forget_parts(level);
+        err = exchange_forget_parts(level->exchange);
     if (err == ERR_NONE && pending(level)->chain == CHAIN_OF_ISO)
         err = end_iso_chain(level, vigil);
     return err;

@@ -90,6 +90,23 @@ static size_t filler(const struct exchange *exchange, size_t missing)
     return fits ? CCID_HEADER + 1 : CCID_HEADER;
 }
 
+/* Any message that it does not know ends a chain of parts, and is refused. */
+static enum err end_by_refusal(struct exchange *exchange)
+{
+    static const struct ccid_command unknown = { .type = CCID_ABORT };
+    struct vigil vigil = exchange_own_vigil(exchange, exchange->status);
+    struct ccid_answer answer;
+    if (!exchange->refuses_at_work)
+        return ERR_CARD_RESET;
+    const enum err err = exchange_send(exchange, &unknown, &vigil, &answer);
+    return err == ERR_NONE && answer.status != CCID_FAILED ? ERR_CARD_RESET : err;
+}
+
+static bool can_forget_parts(const struct exchange *exchange)
+{
+    return exchange->refuses_at_work || exchange->bcd_device >= exchange->model->abort_from;
+}
+
 static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
 {
     struct pending *const pending = exchange->pending;
@@ -164,7 +181,7 @@ static enum err await_predecessor(struct exchange *exchange, struct vigil *vigil
     case HEARD_NOTHING:
         err = judge_silence(exchange);
         /* it may hold parts, and then swallows a command */
-        exchange->pending->chain = err == ERR_NONE && exchange->bcd_device >= exchange->model->abort_from;
+        exchange->pending->chain = err == ERR_NONE && can_forget_parts(exchange);
         break;
     case HEARD_WORK:
         exchange->pending->phase = PENDING_ANSWER;
@@ -189,7 +206,7 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil)
     if (err != ERR_NONE)
         return err;
     vigil_renew(vigil, exchange_now_ms(exchange));
-    if (!exchange->model->dies_when_disturbed) { /* others answer nothing while they are at work */
+    if (!exchange_hears_at_work(exchange)) { /* others answer nothing while they are at work */
         exchange->pending->phase = PENDING_NOTHING;
         exchange->inherited = false;
     }
@@ -201,14 +218,14 @@ static void lose_answer(struct exchange *exchange)
 {
     log_debug("the answer to a command that was given up is lost");
     exchange->pending->phase = PENDING_NOTHING;
-    exchange->pending->chain = exchange->pending->chain || exchange->bcd_device >= exchange->model->abort_from;
+    exchange->pending->chain = exchange->pending->chain || can_forget_parts(exchange);
     exchange->synchronised = false;
 }
 
 static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
 {
     const struct patience silence = { exchange_silence_ms(exchange) + LOST_MS, UINT32_MAX };
-    const bool tells = exchange->model->sign_of_life_ms > 0;
+    const bool tells = exchange->sign_of_life_ms > 0;
     struct vigil part = tells ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
     struct ccid_answer late;
     const enum err err = exchange_collect(exchange, &part, &late);
@@ -260,7 +277,8 @@ bool exchange_tells_death(const struct exchange *exchange)
 /* What refuses the control half knows no Abort, and holds nothing that it would end. */
 enum err exchange_forget_parts(struct exchange *exchange)
 {
-    enum err err = end_by_abort(exchange, 0);
+    const bool by_pair = exchange->model->cut_message == CUT_ABORT;
+    enum err err = by_pair ? end_by_abort(exchange, 0) : end_by_refusal(exchange);
     if (err == ERR_UNSUPPORTED)
         err = ERR_NONE;
     if (err == ERR_NONE)

@@ -177,7 +177,7 @@ static struct bench *powered(enum ccid_level level, size_t max_message, const st
     b.port.at = "> 65 0000\n< 81 00 00\n"
                 "> 62 0000\n< 80 00 00 3B8F01805D4E6974726F6B657900000000006A\n";
     assert_int_equal(exchange_open(&b.exchange, &b.port, &identity, max_message), ERR_NONE);
-    b.exchange.model = model;
+    exchange_set_model(&b.exchange, model, level);
     card_init(&b.card, &b.exchange, model, &class, &patience_defaults);
     struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_POWER, 0);
     assert_int_equal(card_power_on(&b.card, &vigil), ERR_NONE);
