@@ -361,6 +361,8 @@ static void restart(struct exchange *exchange)
 /* Too long for any command: the answer is lost, or the device is. */
 static void give_up(struct exchange *exchange)
 {
+    if (exchange->pending->phase == PENDING_MESSAGE && !exchange->model->set_configuration)
+        return; /* a message that has begun is still to be ended */
     exchange->pending->phase = PENDING_NOTHING;
     exchange->synchronised = false;
     if (exchange->model->set_configuration)
@@ -441,12 +443,12 @@ static void begins(struct exchange *exchange, const struct vigil *vigil, size_t 
     exchange->first_sign_ms = clean && exchange_tells_death(exchange) ? pending->begun_ms + FIRST_SIGN_MS : 0;
 }
 
-/* No answer has come, so it matters what has left. */
-static void ends_without_answer(struct exchange *exchange, enum err err, size_t length)
+/* No answer has come, so it matters what has left, of an XfrBlock. */
+static void ends_without_answer(struct exchange *exchange, enum err err, bool block, size_t length)
 {
     const int64_t grace_ms = err == ERR_IO ? 0 : GRACE_MS;
     const size_t sent = usb_take_back_out(exchange->port, exchange_now_ms(exchange) + grace_ms);
-    if (exchange->pending->phase != PENDING_MESSAGE)
+    if (!block || exchange->pending->phase != PENDING_MESSAGE)
         return;
     exchange->pending->sent = (uint32_t)sent;
     if (sent == length)
@@ -464,8 +466,10 @@ static enum err unless_dead(struct exchange *exchange, const struct ccid_expecta
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
     struct vigil part = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
     exchange->first_sign_ms = 0;
-    if (exchange->pending->sent == exchange->pending->length && /* or its transfer still has the buffer */
-        exchange_send(exchange, &status, &part, answer) == ERR_NONE)
+    if (exchange->pending->sent < exchange->pending->length) /* its transfer still has the buffer */
+        return exchange_await(exchange, expected, vigil, answer);
+    exchange->pending->phase = PENDING_ANSWER;
+    if (exchange_send(exchange, &status, &part, answer) == ERR_NONE)
         return answer->data - exchange->in > CCID_HEADER ? ERR_IO : ERR_DEAD; /* or its answer had no end */
     return exchange_await(exchange, expected, vigil, answer);
 }
@@ -476,7 +480,7 @@ static enum err unanswered(struct exchange *exchange, const struct ccid_expectat
 {
     if (err == ERR_GONE)
         return err;
-    ends_without_answer(exchange, err, length);
+    ends_without_answer(exchange, err, block, length);
     if (block)
         err = without_answer(exchange, expected, err);
     else
@@ -537,14 +541,17 @@ bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms)
     struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ read_ms, read_ms });
     struct ccid_answer answer;
     const size_t room = exchange->out_size + OVERSHOOT, fits = length < room ? length : room;
+    exchange->heard_ms = exchange_now_ms(exchange) - exchange->silence_ms;
     memset(exchange->out, 0, fits);
     (void)ccid_write(exchange->out, exchange->out_size, exchange->slot, exchange->sequence++, &status);
     enum err err = post(exchange, fits, NULL);
     if (err == ERR_NONE)
         err = exchange_await(exchange, &anything, &vigil, &answer);
-    (void)usb_take_back_out(exchange->port, exchange_now_ms(exchange));
+    const size_t sent = usb_take_back_out(exchange->port, exchange_now_ms(exchange));
     take_back_in(exchange);
-    return err == ERR_NONE;
+    if (err == ERR_TIMEOUT && sent == 0)
+        count_silence(exchange);
+    return err == ERR_NONE || sent == fits;
 }
 
 /* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it

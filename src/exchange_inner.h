@@ -14,8 +14,7 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
 /* A vigil that begins now and is of no command's patience. */
 struct vigil exchange_own_vigil(const struct exchange *exchange, struct patience patience);
 
-/* Sends bytes that are no message, length of them at most out_size, and reads for so long what comes: true, something
- * has. */
+/* Sends bytes that are no message, and reads for so long what comes. false: they have not left, nothing has come. */
 bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms);
 
 /* After a restart, at once, since another process may be the next to ask; a device that does not answer is not waited

@@ -68,12 +68,12 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
         return ERR_DEAD;
     }
     const uint8_t sequence = exchange->sequence;
-    const enum err err = usb_abort(exchange->port, exchange->slot, sequence);
-    if (err != ERR_NONE)
-        return err == ERR_GONE || err == ERR_UNSUPPORTED ? err : ERR_IO;
-    if (missing > 0)
-        (void)exchange_fill(exchange, missing, FILL_MS);
     for (unsigned i = 0; i < ABORT_ATTEMPTS; i++) {
+        const enum err err = usb_abort(exchange->port, exchange->slot, sequence);
+        if (err != ERR_NONE)
+            return err == ERR_GONE || err == ERR_UNSUPPORTED ? err : ERR_IO;
+        if (i == 0 && missing > 0 && !exchange_fill(exchange, missing, FILL_MS))
+            return ERR_IO;
         exchange->sequence = sequence; /* both halves of the pair bear the same */
         if (abort_pair(exchange))
             return ERR_NONE;
@@ -107,6 +107,17 @@ static bool can_forget_parts(const struct exchange *exchange)
     return exchange->refuses_at_work || exchange->bcd_device >= exchange->model->abort_from;
 }
 
+/* ERR_IO: it takes nothing now. Whatever were sent next would be the rest of the message. */
+static enum err end_what_has_arrived(struct exchange *exchange, size_t missing)
+{
+    if (exchange->model->cut_message != CUT_ABORT)
+        return exchange_fill(exchange, filler(exchange, missing), FILL_MS) ? ERR_NONE : ERR_IO;
+    const enum err err = end_by_abort(exchange, missing);
+    if (err == ERR_NONE)
+        exchange->pending->chain = exchange->pending->rest = 0;
+    return err;
+}
+
 static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
 {
     struct pending *const pending = exchange->pending;
@@ -123,12 +134,9 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
         return err;
     case HEARD_NOTHING:
         log_debug("%zu bytes of a message are missing: ending it", missing);
-        if (exchange->model->cut_message != CUT_ABORT)
-            (void)exchange_fill(exchange, filler(exchange, missing), FILL_MS);
-        else if ((err = end_by_abort(exchange, missing)) != ERR_NONE)
+        err = end_what_has_arrived(exchange, missing);
+        if (err != ERR_NONE)
             return err;
-        else
-            pending->chain = pending->rest = 0;
     }
     pending->phase = PENDING_NOTHING;
     exchange->synchronised = false;
@@ -143,9 +151,11 @@ static enum err end_message(struct exchange *exchange, struct vigil *vigil)
     do {
         begun_ms = exchange_now_ms(exchange);
         err = end_message_once(exchange, vigil);
-    } while (err == ERR_IO && exchange_now_ms(exchange) > begun_ms &&
+    } while (err == ERR_IO && exchange->pending->phase == PENDING_MESSAGE && exchange_now_ms(exchange) > begun_ms &&
              exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
-    return err == ERR_IO && exchange_now_ms(exchange) >= vigil_deadline_ms(vigil) ? ERR_TIMEOUT : err;
+    const bool over = exchange->pending->phase != PENDING_MESSAGE || /* it was started anew */
+                      exchange_now_ms(exchange) >= vigil_deadline_ms(vigil);
+    return err == ERR_IO && over ? ERR_TIMEOUT : err;
 }
 
 /* ---- an answer that another process has waited for ---- */
