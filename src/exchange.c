@@ -34,6 +34,7 @@
 #define MAX_DROPPED 64 /* answers to nothing within one wait; a device that sends more is not speaking CCID */
 #define MAX_STALLS 3   /* within one wait */
 #define MAX_FAILURES 3 /* of transfers, within one wait or of one question */
+#define CROWD_MS 200   /* a device at rest takes a message within */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
 #define OVERSHOOT 2    /* bytes that a message may be made too long by, see exchange_fill() */
@@ -453,9 +454,6 @@ static void ends_without_answer(struct exchange *exchange, enum err err, bool bl
     exchange->pending->sent = (uint32_t)sent;
     if (sent == length)
         exchange->pending->phase = PENDING_ANSWER;
-    else if (sent == 0 && err == ERR_TIMEOUT && exchange->bcd_device < exchange->model->abort_cut_from &&
-             exchange->model->cut_message == CUT_ABORT)
-        exchange->pending->phase = PENDING_NOTHING; /* taken back before it had begun; nothing would help otherwise */
 }
 
 /* It should have been heard by now. One whose commands are served by nobody tells the slot's status all the same; one
@@ -552,6 +550,25 @@ bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms)
     if (err == ERR_TIMEOUT && sent == 0)
         count_silence(exchange);
     return err == ERR_NONE || sent == fits;
+}
+
+bool exchange_crowd(struct exchange *exchange, unsigned messages)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    bool sent = true;
+    take_back_in(exchange);
+    for (unsigned i = 0; i < messages && sent; i++) {
+        const int64_t now = exchange_now_ms(exchange);
+        const size_t length =
+            ccid_write(exchange->out, exchange->out_size, exchange->slot, exchange->sequence++, &status);
+        trace_sent(exchange->trace, exchange->out, length, now);
+        sent = usb_post_out(exchange->port, exchange->out, length, NULL) == ERR_NONE;
+        if (sent)
+            (void)usb_wait(exchange->port, now + CROWD_MS);
+        sent = usb_take_back_out(exchange->port, now) == length;
+    }
+    exchange->synchronised = false;
+    return sent;
 }
 
 /* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it

@@ -17,6 +17,9 @@ struct vigil exchange_own_vigil(const struct exchange *exchange, struct patience
 /* Sends bytes that are no message, and reads for so long what comes. false: they have not left, nothing has come. */
 bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms);
 
+/* Sends so many GetSlotStatus, and nobody reads: the answer to the last has no room. false: they have not left. */
+bool exchange_crowd(struct exchange *exchange, unsigned messages);
+
 /* After a restart, at once, since another process may be the next to ask; a device that does not answer is not waited
  * for. Returns err. */
 enum err exchange_after_restart(struct exchange *exchange, enum err err);

@@ -113,11 +113,13 @@ enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
     return err;
 }
 
-/* The next command should not have to wait for what this one has left. */
-static void recover_at_once(struct level_apdu *level, const struct vigil *vigil)
+/* The next command should not have to wait for what this one, which has failed with err, has left. Returns err, or what
+ * is worse. */
+static enum err recover_at_once(struct level_apdu *level, const struct vigil *vigil, enum err err)
 {
     struct vigil part = vigil_within(vigil, RECOVERY_MS, exchange_now_ms(level->exchange));
-    (void)level_apdu_hear_out(level, &part);
+    const enum err found = level_apdu_hear_out(level, &part);
+    return found == ERR_DEAD || found == ERR_CARD_RESET ? found : err;
 }
 
 /* ---- a whole command ---- */
@@ -267,7 +269,7 @@ enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, cons
     if (err == ERR_IO && !level->takes_extended && apdu_length > 0 && (apdu[0] & APDU_CLA_CHAIN))
         pending(level)->chain = CHAIN_OF_ISO; /* the client's own: it has to begin anew */
     if (err == ERR_IO || err == ERR_PROTOCOL)
-        recover_at_once(level, vigil);
+        return recover_at_once(level, vigil, err);
     if (err != ERR_NONE)
         return err;
     if (sink.length > size)

@@ -13,6 +13,7 @@
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
 #define ABORT_MS 200        /* the answer to an Abort comes within */
 #define ABORT_ATTEMPTS 4
+#define CROWD 3             /* GetSlotStatus: one answer is on its way, one waits, one has no room */
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
 #define UNREAD_MS 2000      /* a key that was at work is heard again if nobody has read it for less than this */
 
@@ -57,16 +58,48 @@ static bool abort_pair(struct exchange *exchange)
     return exchange_send(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK;
 }
 
+/* To be asked is nothing to a device at rest; in the middle of a message it takes the question for a part of that. */
+static bool is_at_rest(struct exchange *exchange)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ ABORT_MS, ABORT_MS });
+    struct ccid_answer answer;
+    return exchange_send(exchange, &status, &vigil, &answer) == ERR_NONE;
+}
+
+/* Firmware without Abort gives a chain up when it has no room for what it has to say. */
+static enum err end_by_crowding(struct exchange *exchange)
+{
+    return exchange_crowd(exchange, CROWD) && is_at_rest(exchange) ? ERR_NONE : ERR_IO;
+}
+
+/* What is asked would be more of the message, also after a restart of pcscd. */
+static enum err only_unplugging_helps(struct exchange *exchange)
+{
+    log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it in "
+              "again", exchange->model->name);
+    exchange->dead = true;
+    return ERR_DEAD;
+}
+
+/* Firmware that does not forget a part of a message. Its rest must not be what is asked: it would be executed. */
+static enum err find_at_rest(struct exchange *exchange)
+{
+    const bool fits = exchange->pending->length % exchange->packet_size == CCID_HEADER;
+    if (!fits && is_at_rest(exchange))
+        return ERR_NONE;
+    exchange->pending->phase = PENDING_FOR_GOOD;
+    return only_unplugging_helps(exchange);
+}
+
 /* CCID 1.1 §5.3.1. What is filled up meanwhile is refused. */
 static enum err end_by_abort(struct exchange *exchange, size_t missing)
 {
     const struct model *const model = exchange->model;
-    if (exchange->bcd_device < (missing > 0 ? model->abort_cut_from : model->abort_from)) {
-        log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it "
-                  "in again", model->name);
-        exchange->dead = true;
-        return ERR_DEAD;
-    }
+    if (missing > 0 && exchange->bcd_device < model->abort_cut_from)
+        return find_at_rest(exchange);
+    if (exchange->bcd_device < model->abort_from)
+        return end_by_crowding(exchange);
     const uint8_t sequence = exchange->sequence;
     for (unsigned i = 0; i < ABORT_ATTEMPTS; i++) {
         const enum err err = usb_abort(exchange->port, exchange->slot, sequence);
@@ -75,8 +108,10 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
         if (i == 0 && missing > 0 && !exchange_fill(exchange, missing, FILL_MS))
             return ERR_IO;
         exchange->sequence = sequence; /* both halves of the pair bear the same */
-        if (abort_pair(exchange))
+        if (abort_pair(exchange)) {
+            exchange->pending->chain = exchange->pending->rest = 0;
             return ERR_NONE;
+        }
     }
     return ERR_IO;
 }
@@ -104,18 +139,18 @@ static enum err end_by_refusal(struct exchange *exchange)
 
 static bool can_forget_parts(const struct exchange *exchange)
 {
-    return exchange->refuses_at_work || exchange->bcd_device >= exchange->model->abort_from;
+    return exchange->refuses_at_work || exchange->model->cut_message == CUT_ABORT;
 }
 
-/* ERR_IO: it takes nothing now. Whatever were sent next would be the rest of the message. */
+/* ERR_IO: it takes nothing now. Whatever were sent next would be the rest of the message. Of a message of one packet
+ * there is no part; a key that is heard at work would have been heard. */
 static enum err end_what_has_arrived(struct exchange *exchange, size_t missing)
 {
+    if (exchange->sign_of_life_ms > 0 && exchange->pending->length <= exchange->packet_size)
+        return ERR_NONE;
     if (exchange->model->cut_message != CUT_ABORT)
         return exchange_fill(exchange, filler(exchange, missing), FILL_MS) ? ERR_NONE : ERR_IO;
-    const enum err err = end_by_abort(exchange, missing);
-    if (err == ERR_NONE)
-        exchange->pending->chain = exchange->pending->rest = 0;
-    return err;
+    return end_by_abort(exchange, missing);
 }
 
 static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
@@ -255,6 +290,8 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
 enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vigil)
 {
     enum err err = exchange->dead ? ERR_DEAD : ERR_NONE;
+    if (err == ERR_NONE && exchange->pending->phase == PENDING_FOR_GOOD)
+        err = only_unplugging_helps(exchange);
     if (err == ERR_NONE && exchange->half_aborted)
         err = exchange_forget_parts(exchange);
     if (err == ERR_NONE && exchange->pending->phase == PENDING_MESSAGE)
