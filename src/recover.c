@@ -148,9 +148,14 @@ static enum err end_what_has_arrived(struct exchange *exchange, size_t missing)
 {
     if (exchange->sign_of_life_ms > 0 && exchange->pending->length <= exchange->packet_size)
         return ERR_NONE;
-    if (exchange->model->cut_message != CUT_ABORT)
-        return exchange_fill(exchange, filler(exchange, missing), FILL_MS) ? ERR_NONE : ERR_IO;
-    return end_by_abort(exchange, missing);
+    if (exchange->model->cut_message == CUT_ABORT)
+        return end_by_abort(exchange, missing);
+    /* what is missing of full packets only, full packets would fit: a short one goes before them */
+    const bool full = exchange->model->cut_message == CUT_OVERSHOOT &&
+                      exchange->pending->length % exchange->packet_size == 0;
+    if (full && !exchange_fill(exchange, CCID_HEADER + 1, FILL_MS))
+        return ERR_IO;
+    return exchange_fill(exchange, filler(exchange, missing), FILL_MS) ? ERR_NONE : ERR_IO;
 }
 
 static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
