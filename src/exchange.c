@@ -596,7 +596,7 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil, stru
 static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
 {
     static const struct ccid_command cycle[] = { { .type = CCID_ICC_POWER_ON }, { .type = CCID_ICC_POWER_OFF } };
-    struct ccid_answer answer;
+    struct ccid_answer answer = { .powered = false };
     enum err err = synchronise(exchange, vigil, &answer);
     const size_t count = err == ERR_NONE && answer.powered ? 0 : sizeof cycle / sizeof cycle[0];
     exchange->restarts += count > 0 && err == ERR_NONE;
