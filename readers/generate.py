@@ -188,6 +188,7 @@ DRIVER_QUIRKS = {  # what the driver does otherwise for this product, whatever i
     "mute_answer": (bytes_from(0, 4), None),  # a success that means: the card stayed silent. Empty: an empty block
     "cut_message": (one_of("overshoot", "short-packet", "abort"), "short-packet"),  # what ends a message that was cut
     "sign_of_life_ms": (number(0, 10000), 0),  # a key at work is heard at least this often; 0: it may be silent
+    "extended_sign_of_life_ms": (number(0, 10000), 0),  # ... in first releases, extended APDU; 0: there are none
     "dies_when_disturbed": (yes_or_no, False),  # a command or an Abort while it is at work ends its service
     "abort_from": (U16, None),  # the Abort pair ends a chain of parts from this bcdDevice on; absent: never
     "abort_cut_from": (U16, None),  # ... and a message that was cut
@@ -363,6 +364,7 @@ def models(products):
         quirks = r["quirks"]
         lines.append(f'      .cut_message = CUT_{quirks["cut_message"].replace("-", "_").upper()}, '
                      f'.sign_of_life_ms = {quirks["sign_of_life_ms"]}, '
+                     f'.extended_sign_of_life_ms = {quirks["extended_sign_of_life_ms"]}, '
                      f'.dies_when_disturbed = {c_bool(quirks["dies_when_disturbed"])},')
         lines.append(f'      .abort_from = 0x{quirks["abort_from"] or 0xffff:04x}, '
                      f'.abort_cut_from = 0x{quirks["abort_cut_from"] or 0xffff:04x}, '

@@ -34,6 +34,7 @@
 #define MAX_DROPPED 64 /* answers to nothing within one wait; a device that sends more is not speaking CCID */
 #define MAX_STALLS 3   /* within one wait */
 #define MAX_FAILURES 3 /* of transfers, within one wait or of one question */
+#define CROWD_MS 200   /* a device at rest takes a message within */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
 #define OVERSHOOT 2    /* bytes that a message may be made too long by, see exchange_fill() */
@@ -41,6 +42,7 @@
 #define LISTEN_MS 100 /* to a key that gives no sign of life while it works */
 #define FIRST_SIGN_MS 5000 /* a living key of which it is known gives a sign of life in less than a third of this */
 #define RESTART_LIMIT_MS 10000 /* for a device to be ready and power cycled after SET_CONFIGURATION */
+#define EMPTY_PACKET_MS 100 /* an empty packet that ends a message follows at once */
 #define DEBT_LIMIT_MS 180000 /* no firmware waits longer for its card: the most patient gives up after 140 s */
 
 static size_t round_up(size_t size, size_t unit)
@@ -80,6 +82,15 @@ enum err exchange_open(struct exchange *exchange, struct usb_port *port, const s
     if (getrandom(&exchange->sequence, 1, GRND_NONBLOCK) != 1)
         exchange->sequence = (uint8_t)usb_now_ms(port);
     return ERR_NONE;
+}
+
+void exchange_set_model(struct exchange *exchange, const struct model *model, enum ccid_level level)
+{
+    const bool first_releases = level == CCID_EXTENDED_APDU && model->extended_sign_of_life_ms > 0;
+    exchange->model = model;
+    exchange->sign_of_life_ms = first_releases ? model->extended_sign_of_life_ms : model->sign_of_life_ms;
+    exchange->one_packet_ends = model->one_packet_ends;
+    exchange->each_packet_ends = exchange->refuses_at_work = first_releases;
 }
 
 void exchange_close(struct exchange *exchange, bool unplugged)
@@ -249,7 +260,12 @@ static int64_t first_sign(const struct exchange *exchange)
 
 uint32_t exchange_silence_ms(const struct exchange *exchange)
 {
-    return exchange->model->sign_of_life_ms ? exchange->model->sign_of_life_ms : LISTEN_MS;
+    return exchange->sign_of_life_ms ? exchange->sign_of_life_ms : LISTEN_MS;
+}
+
+bool exchange_hears_at_work(const struct exchange *exchange)
+{
+    return exchange->model->dies_when_disturbed || exchange->refuses_at_work;
 }
 
 /* An IN transfer has failed. What it was to bring may be lost, or not have been ready, so it is read for once more. */
@@ -298,6 +314,24 @@ static enum err after_news(struct exchange *exchange, const struct usb_news *new
     return ERR_IO;
 }
 
+/* Nobody tells how much it had brought. */
+static void take_back_in(struct exchange *exchange)
+{
+    usb_take_back_in(exchange->port);
+    spoilt(exchange);
+}
+
+/* What it were to say before the empty packet has gone would be lost. */
+static void read_empty_packet(struct exchange *exchange)
+{
+    if (!exchange->each_packet_ends || exchange->filled != exchange->packet_size ||
+        usb_post_in(exchange->port, exchange->in + exchange->packet_size, exchange->packet_size) != ERR_NONE)
+        return;
+    const struct usb_news news = usb_wait(exchange->port, exchange_now_ms(exchange) + EMPTY_PACKET_MS);
+    if (news.event != USB_RECEIVED)
+        take_back_in(exchange);
+}
+
 /* An OUT transfer may be under way; what becomes of it is the caller's. */
 enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                         struct ccid_answer *answer)
@@ -311,8 +345,10 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
         const int64_t limit = earlier(nuisance.listen_until_ms, first_sign(exchange));
         const struct usb_news news = usb_wait(exchange->port, earlier(vigil_deadline_ms(vigil), limit));
         if (news.event == USB_RECEIVED &&
-            examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer))
+            examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer)) {
+            read_empty_packet(exchange);
             return ERR_NONE;
+        }
         err = after_news(exchange, &news, vigil, &nuisance);
         if (err == ERR_NONE && vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
             err = ERR_TIMEOUT;
@@ -321,13 +357,6 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
 }
 
 /* ---- when no answer has come ---- */
-
-/* Nobody tells how much it had brought. */
-static void take_back_in(struct exchange *exchange)
-{
-    usb_take_back_in(exchange->port);
-    spoilt(exchange);
-}
 
 /* The last resort. The next command will find the card without power. */
 static void restart(struct exchange *exchange)
@@ -343,6 +372,8 @@ static void restart(struct exchange *exchange)
 /* Too long for any command: the answer is lost, or the device is. */
 static void give_up(struct exchange *exchange)
 {
+    if (exchange->pending->phase == PENDING_MESSAGE && !exchange->model->set_configuration)
+        return; /* a message that has begun is still to be ended */
     exchange->pending->phase = PENDING_NOTHING;
     exchange->synchronised = false;
     if (exchange->model->set_configuration)
@@ -361,7 +392,7 @@ static void out_of_patience(struct exchange *exchange, const struct ccid_expecta
 static void count_silence(struct exchange *exchange)
 {
     exchange->silence_ms = exchange_now_ms(exchange) - exchange->heard_ms;
-    if (exchange->silence_ms >= DEBT_LIMIT_MS && !exchange->model->dies_when_disturbed)
+    if (exchange->silence_ms >= DEBT_LIMIT_MS && !exchange_hears_at_work(exchange))
         give_up(exchange);
 }
 
@@ -372,7 +403,7 @@ static void broken(struct exchange *exchange, const struct ccid_expectation *exp
     exchange->debt = *expected;
     take_back_in(exchange);
     log_info("%s", err_in_words(ERR_IO));
-    if (exchange->pending->phase != PENDING_ANSWER || exchange->model->dies_when_disturbed)
+    if (exchange->pending->phase != PENDING_ANSWER || exchange_hears_at_work(exchange))
         return;
     exchange->pending->phase = PENDING_NOTHING;
     exchange->synchronised = false;
@@ -423,19 +454,16 @@ static void begins(struct exchange *exchange, const struct vigil *vigil, size_t 
     exchange->first_sign_ms = clean && exchange_tells_death(exchange) ? pending->begun_ms + FIRST_SIGN_MS : 0;
 }
 
-/* No answer has come, so it matters what has left. */
-static void ends_without_answer(struct exchange *exchange, enum err err, size_t length)
+/* No answer has come, so it matters what has left, of an XfrBlock. */
+static void ends_without_answer(struct exchange *exchange, enum err err, bool block, size_t length)
 {
     const int64_t grace_ms = err == ERR_IO ? 0 : GRACE_MS;
     const size_t sent = usb_take_back_out(exchange->port, exchange_now_ms(exchange) + grace_ms);
-    if (exchange->pending->phase != PENDING_MESSAGE)
+    if (!block || exchange->pending->phase != PENDING_MESSAGE)
         return;
     exchange->pending->sent = (uint32_t)sent;
     if (sent == length)
         exchange->pending->phase = PENDING_ANSWER;
-    else if (sent == 0 && err == ERR_TIMEOUT && exchange->bcd_device < exchange->model->abort_cut_from &&
-             exchange->model->cut_message == CUT_ABORT)
-        exchange->pending->phase = PENDING_NOTHING; /* taken back before it had begun; nothing would help otherwise */
 }
 
 /* It should have been heard by now. One whose commands are served by nobody tells the slot's status all the same; one
@@ -446,8 +474,10 @@ static enum err unless_dead(struct exchange *exchange, const struct ccid_expecta
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
     struct vigil part = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
     exchange->first_sign_ms = 0;
-    if (exchange->pending->sent == exchange->pending->length && /* or its transfer still has the buffer */
-        exchange_send(exchange, &status, &part, answer) == ERR_NONE)
+    if (exchange->pending->sent < exchange->pending->length) /* its transfer still has the buffer */
+        return exchange_await(exchange, expected, vigil, answer);
+    exchange->pending->phase = PENDING_ANSWER;
+    if (exchange_send(exchange, &status, &part, answer) == ERR_NONE)
         return answer->data - exchange->in > CCID_HEADER ? ERR_IO : ERR_DEAD; /* or its answer had no end */
     return exchange_await(exchange, expected, vigil, answer);
 }
@@ -458,7 +488,7 @@ static enum err unanswered(struct exchange *exchange, const struct ccid_expectat
 {
     if (err == ERR_GONE)
         return err;
-    ends_without_answer(exchange, err, length);
+    ends_without_answer(exchange, err, block, length);
     if (block)
         err = without_answer(exchange, expected, err);
     else
@@ -519,14 +549,36 @@ bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms)
     struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ read_ms, read_ms });
     struct ccid_answer answer;
     const size_t room = exchange->out_size + OVERSHOOT, fits = length < room ? length : room;
+    exchange->heard_ms = exchange_now_ms(exchange) - exchange->silence_ms;
     memset(exchange->out, 0, fits);
     (void)ccid_write(exchange->out, exchange->out_size, exchange->slot, exchange->sequence++, &status);
     enum err err = post(exchange, fits, NULL);
     if (err == ERR_NONE)
         err = exchange_await(exchange, &anything, &vigil, &answer);
-    (void)usb_take_back_out(exchange->port, exchange_now_ms(exchange));
+    const size_t sent = usb_take_back_out(exchange->port, exchange_now_ms(exchange));
     take_back_in(exchange);
-    return err == ERR_NONE;
+    if (err == ERR_TIMEOUT && sent == 0)
+        count_silence(exchange);
+    return err == ERR_NONE || sent == fits;
+}
+
+bool exchange_crowd(struct exchange *exchange, unsigned messages)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    bool sent = true;
+    take_back_in(exchange);
+    for (unsigned i = 0; i < messages && sent; i++) {
+        const int64_t now = exchange_now_ms(exchange);
+        const size_t length =
+            ccid_write(exchange->out, exchange->out_size, exchange->slot, exchange->sequence++, &status);
+        trace_sent(exchange->trace, exchange->out, length, now);
+        sent = usb_post_out(exchange->port, exchange->out, length, NULL) == ERR_NONE;
+        if (sent)
+            (void)usb_wait(exchange->port, now + CROWD_MS);
+        sent = usb_take_back_out(exchange->port, now) == length;
+    }
+    exchange->synchronised = false;
+    return sent;
 }
 
 /* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
@@ -554,7 +606,7 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil, stru
 static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
 {
     static const struct ccid_command cycle[] = { { .type = CCID_ICC_POWER_ON }, { .type = CCID_ICC_POWER_OFF } };
-    struct ccid_answer answer = { .type = 0 };
+    struct ccid_answer answer = { .powered = false };
     enum err err = synchronise(exchange, vigil, &answer);
     const size_t count = err == ERR_NONE && answer.powered ? 0 : sizeof cycle / sizeof cycle[0];
     exchange->restarts += count > 0 && err == ERR_NONE;
@@ -605,11 +657,33 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
     return exchange_owes(exchange) ? exchange_after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
 }
 
+/* The first refusal may have ended a chain of parts. What is refused twice is at work, for a process that is gone. */
+static enum err conclude_from_power_on(struct exchange *exchange, const struct ccid_command *power_on,
+                                       struct vigil *vigil, struct ccid_answer *answer)
+{
+    enum err err = ERR_NONE;
+    if (answer->status != CCID_OK)
+        err = exchange_send(exchange, power_on, vigil, answer);
+    if (err != ERR_NONE)
+        return err;
+    exchange->inherited = answer->status != CCID_OK;
+    if (!exchange->inherited)
+        return ERR_NONE;
+    exchange->debt = (struct ccid_expectation){ .type = CCID_DATA_BLOCK, .any_sequence = true };
+    exchange->pending->phase = PENDING_ANSWER;
+    return ERR_TIMEOUT;
+}
+
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer)
 {
-    enum err err = exchange_settle(exchange, command->type == CCID_XFR_BLOCK, vigil);
+    /* one that refuses at work goes on with it without power, and gives its answer to the next command */
+    const bool block = command->type == CCID_XFR_BLOCK ||
+                       (command->type == CCID_ICC_POWER_OFF && exchange->refuses_at_work);
+    enum err err = exchange_settle(exchange, block, vigil);
     if (err == ERR_NONE)
         err = exchange_send(exchange, command, vigil, answer);
+    if (err == ERR_NONE && command->type == CCID_ICC_POWER_ON && exchange->refuses_at_work)
+        err = conclude_from_power_on(exchange, command, vigil, answer);
     return exchange_after_restart(exchange, err);
 }

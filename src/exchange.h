@@ -19,7 +19,7 @@
 /* All fields belong to exchange.c and recover.c; the levels write chain and rest of what is pending. */
 struct exchange {
     struct usb_port *port;
-    const struct model *model; /* to be set after exchange_open(), like the next three */
+    const struct model *model; /* see exchange_set_model(); the next three are to be set after exchange_open(), too */
     struct patience status;    /* of GetSlotStatus and Abort */
     int64_t longest[PATIENCE_CLASSES]; /* the longest that a command of another process may take, ms */
     struct trace *trace;       /* NULL: nobody is told */
@@ -30,7 +30,10 @@ struct exchange {
     size_t in_size, out_size;
     size_t filled;                /* bytes of in that the last transfers may have brought */
     size_t begun;                 /* of them, of a message that goes on */
+    uint16_t sign_of_life_ms;     /* a device at work is heard at least this often; 0: it may be silent */
     bool one_packet_ends;         /* see struct model */
+    bool each_packet_ends;        /* a message is one packet, with an empty one behind it if it is full */
+    bool refuses_at_work;         /* it refuses messages while it is at work; a refused one ends a chain of parts */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool inherited;               /* what is pending is from before this driver */
     bool half_aborted;            /* it refuses everything until it has heard both halves of an Abort pair */
@@ -53,6 +56,9 @@ struct exchange {
 /* max_message: the longest message either way, in bytes. ERR_NO_MEMORY. */
 enum err exchange_open(struct exchange *exchange, struct usb_port *port, const struct usb_identity *identity,
                        size_t max_message);
+
+/* What the model does at this exchange level. */
+void exchange_set_model(struct exchange *exchange, const struct model *model, enum ccid_level level);
 
 /* The port is closed. unplugged: nothing is pending any more. */
 void exchange_close(struct exchange *exchange, bool unplugged);
@@ -94,7 +100,7 @@ int64_t exchange_held_ms(const struct exchange *exchange);
 /* Waits for the pending answer. ERR_PROTOCOL when there is none; ERR_INTERRUPTED when interruptible. */
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);
 
-/* Ends a chain of parts that the device holds, by the Abort pair. Not while it is at work. */
+/* Ends a chain of parts that the device holds. Not while it is at work. ERR_CARD_RESET: only the loss of power does. */
 enum err exchange_forget_parts(struct exchange *exchange);
 
 /* Overwrites what an answer has left behind; a command is overwritten when it has gone. */

@@ -14,9 +14,11 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
 /* A vigil that begins now and is of no command's patience. */
 struct vigil exchange_own_vigil(const struct exchange *exchange, struct patience patience);
 
-/* Sends bytes that are no message, length of them at most out_size, and reads for so long what comes: true, something
- * has. */
+/* Sends bytes that are no message, and reads for so long what comes. false: they have not left, nothing has come. */
 bool exchange_fill(struct exchange *exchange, size_t length, uint32_t read_ms);
+
+/* Sends so many GetSlotStatus, and nobody reads: the answer to the last has no room. false: they have not left. */
+bool exchange_crowd(struct exchange *exchange, unsigned messages);
 
 /* After a restart, at once, since another process may be the next to ask; a device that does not answer is not waited
  * for. Returns err. */
@@ -31,6 +33,9 @@ enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vi
 /* How long a device that is at work may be silent; for one that gives no sign of life, how long an answer that is on its
  * way may take. */
 uint32_t exchange_silence_ms(const struct exchange *exchange);
+
+/* It takes messages while it is at work: whether it is cannot be asked, only heard. */
+bool exchange_hears_at_work(const struct exchange *exchange);
 
 /* Whether this firmware's silence after a command was seen to mean that it is dead. */
 bool exchange_tells_death(const struct exchange *exchange);

@@ -87,15 +87,6 @@ static enum err fetch_rest(struct level_apdu *level, struct vigil *vigil)
     return err;
 }
 
-/* Parts of a command that was cut, or of an answer that are not to be had. Where the Abort pair does not end them, only
- * the loss of power does. */
-static enum err forget_parts(struct level_apdu *level)
-{
-    if (level->model->cut_message != CUT_ABORT)
-        return ERR_CARD_RESET;
-    return exchange_forget_parts(level->exchange);
-}
-
 /* ISO 7816-4 §5.3.3: a chain ends with a command of another instruction. GET RESPONSE changes nothing. */
 static enum err end_iso_chain(struct level_apdu *level, struct vigil *vigil)
 {
@@ -116,17 +107,19 @@ enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
         lost = err == ERR_PROTOCOL;
     }
     if ((err == ERR_NONE || err == ERR_PROTOCOL) && lost)
-        err = forget_parts(level);
+        err = exchange_forget_parts(level->exchange);
     if (err == ERR_NONE && pending(level)->chain == CHAIN_OF_ISO)
         err = end_iso_chain(level, vigil);
     return err;
 }
 
-/* The next command should not have to wait for what this one has left. */
-static void recover_at_once(struct level_apdu *level, const struct vigil *vigil)
+/* The next command should not have to wait for what this one, which has failed with err, has left. Returns err, or what
+ * is worse. */
+static enum err recover_at_once(struct level_apdu *level, const struct vigil *vigil, enum err err)
 {
     struct vigil part = vigil_within(vigil, RECOVERY_MS, exchange_now_ms(level->exchange));
-    (void)level_apdu_hear_out(level, &part);
+    const enum err found = level_apdu_hear_out(level, &part);
+    return found == ERR_DEAD || found == ERR_CARD_RESET ? found : err;
 }
 
 /* ---- a whole command ---- */
@@ -276,7 +269,7 @@ enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, cons
     if (err == ERR_IO && !level->takes_extended && apdu_length > 0 && (apdu[0] & APDU_CLA_CHAIN))
         pending(level)->chain = CHAIN_OF_ISO; /* the client's own: it has to begin anew */
     if (err == ERR_IO || err == ERR_PROTOCOL)
-        recover_at_once(level, vigil);
+        return recover_at_once(level, vigil, err);
     if (err != ERR_NONE)
         return err;
     if (sink.length > size)

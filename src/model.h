@@ -21,6 +21,7 @@ struct model {
     bool has_mute_answer;
     enum model_cut cut_message;
     uint16_t sign_of_life_ms;        /* a key at work is heard at least this often; 0: it may be silent */
+    uint16_t extended_sign_of_life_ms; /* ... in its first releases, at extended APDU level; 0: there are none */
     bool dies_when_disturbed; /* an XfrBlock or an Abort while it is at work ends its service until it is unplugged */
     uint16_t abort_from, abort_cut_from; /* from these bcdDevices on the Abort pair ends a chain, and a cut message */
     uint16_t dead_from, dead_to;     /* the bcdDevices whose silence was seen to mean that they are dead */

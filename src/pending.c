@@ -58,7 +58,7 @@ void pending_open(struct pending_store *store, const struct pending_key *key)
     if (!page)
         return;
     if (page->magic != MAGIC || page->version != VERSION || !is_same(&page->key, key) ||
-        page->pending.phase > PENDING_ANSWER || page->pending.sent > page->pending.length) {
+        page->pending.phase > PENDING_FOR_GOOD || page->pending.sent > page->pending.length) {
         memset(page, 0, sizeof *page);
         page->magic = MAGIC;
         page->version = VERSION;

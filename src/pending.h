@@ -16,6 +16,7 @@ enum pending_phase {
     PENDING_NOTHING,
     PENDING_MESSAGE, /* an XfrBlock has begun to leave; how much of it has arrived is not certain */
     PENDING_ANSWER,  /* the whole XfrBlock has left: the key may be at work, and owes the answer */
+    PENDING_FOR_GOOD, /* a part of an XfrBlock, which only unplugging takes away */
 };
 
 /* Times are those of usb_now_ms(). */

@@ -15,8 +15,8 @@
 #include "trace.h"
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
-#define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start */
-#define START_GRACE_MS 200      /* the times of a firmware's start are not exact */
+#define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start, or to be heard */
+#define START_GRACE_MS 200      /* the times of a firmware are not exact */
 #define CLAIM_RETRY_MS 1000     /* while another program holds the key; a claim sends nothing */
 #define COLLECT_LEAST_MS 2000   /* to listen for less would tell nothing; a stop or a call ends it all the same */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
@@ -311,7 +311,9 @@ static size_t message_size(const struct ccid_class *class)
 static enum err first_contact(struct reader *reader)
 {
     const uint32_t starting_ms = reader->model->startup_ms > 0 ? reader->model->startup_ms + START_GRACE_MS : 0;
-    const uint32_t limit_ms = starting_ms > OPEN_SYNC_LIMIT_MS ? starting_ms : OPEN_SYNC_LIMIT_MS;
+    const uint32_t listening_ms = reader->exchange.sign_of_life_ms + START_GRACE_MS;
+    const uint32_t least_ms = starting_ms > listening_ms ? starting_ms : listening_ms;
+    const uint32_t limit_ms = least_ms > OPEN_SYNC_LIMIT_MS ? least_ms : OPEN_SYNC_LIMIT_MS;
     struct vigil whole = vigil_begin(&reader->patience, PATIENCE_POWER, reader->opened_ms);
     struct vigil vigil = vigil_within(&whole, limit_ms, reader->opened_ms);
     const enum err err = exchange_first_contact(&reader->exchange, &vigil);
@@ -348,9 +350,7 @@ static enum err open_key(struct reader *reader)
         return err;
     trace_begin(&reader->trace, &reader->identity, reader->class.level, reader->opened_ms);
     reader->exchange.trace = &reader->trace;
-    reader->exchange.model = reader->model;
-    /* The first releases of that firmware, at extended APDU level, end every message. */
-    reader->exchange.one_packet_ends = reader->model->one_packet_ends && reader->class.level == CCID_SHORT_APDU;
+    exchange_set_model(&reader->exchange, reader->model, reader->class.level);
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
     for (size_t i = 0; i < PATIENCE_CLASSES; i++)
         reader->exchange.longest[i] = reader->patience.of[i].total_ms;

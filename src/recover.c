@@ -13,6 +13,7 @@
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
 #define ABORT_MS 200        /* the answer to an Abort comes within */
 #define ABORT_ATTEMPTS 4
+#define CROWD 3             /* GetSlotStatus: one answer is on its way, one waits, one has no room */
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
 #define UNREAD_MS 2000      /* a key that was at work is heard again if nobody has read it for less than this */
 
@@ -83,26 +84,60 @@ static bool abort_pair(struct exchange *exchange)
     return exchange_send(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK;
 }
 
+/* To be asked is nothing to a device at rest; in the middle of a message it takes the question for a part of that. */
+static bool is_at_rest(struct exchange *exchange)
+{
+    static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ ABORT_MS, ABORT_MS });
+    struct ccid_answer answer;
+    return exchange_send(exchange, &status, &vigil, &answer) == ERR_NONE;
+}
+
+/* Firmware without Abort gives a chain up when it has no room for what it has to say. */
+static enum err end_by_crowding(struct exchange *exchange)
+{
+    return exchange_crowd(exchange, CROWD) && is_at_rest(exchange) ? ERR_NONE : ERR_IO;
+}
+
+/* What is asked would be more of the message, also after a restart of pcscd. */
+static enum err only_unplugging_helps(struct exchange *exchange)
+{
+    log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it in "
+              "again", exchange->model->name);
+    exchange->dead = true;
+    return ERR_DEAD;
+}
+
+/* Firmware that does not forget a part of a message. Its rest must not be what is asked: it would be executed. */
+static enum err find_at_rest(struct exchange *exchange)
+{
+    const bool fits = exchange->pending->length % exchange->packet_size == CCID_HEADER;
+    if (!fits && is_at_rest(exchange))
+        return ERR_NONE;
+    exchange->pending->phase = PENDING_FOR_GOOD;
+    return only_unplugging_helps(exchange);
+}
+
 /* CCID 1.1 §5.3.1. What is filled up meanwhile is refused. */
 static enum err end_by_abort(struct exchange *exchange, size_t missing)
 {
     const struct model *const model = exchange->model;
-    if (exchange->bcd_device < (missing > 0 ? model->abort_cut_from : model->abort_from)) {
-        log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it "
-                  "in again", model->name);
-        exchange->dead = true;
-        return ERR_DEAD;
-    }
+    if (missing > 0 && exchange->bcd_device < model->abort_cut_from)
+        return find_at_rest(exchange);
+    if (exchange->bcd_device < model->abort_from)
+        return end_by_crowding(exchange);
     const uint8_t sequence = exchange->sequence;
-    const enum err err = usb_abort(exchange->port, exchange->slot, sequence);
-    if (err != ERR_NONE)
-        return err == ERR_GONE || err == ERR_UNSUPPORTED ? err : ERR_IO;
-    if (missing > 0)
-        (void)exchange_fill(exchange, missing, FILL_MS);
     for (unsigned i = 0; i < ABORT_ATTEMPTS; i++) {
+        const enum err err = usb_abort(exchange->port, exchange->slot, sequence);
+        if (err != ERR_NONE)
+            return err == ERR_GONE || err == ERR_UNSUPPORTED ? err : ERR_IO;
+        if (i == 0 && missing > 0 && !exchange_fill(exchange, missing, FILL_MS))
+            return ERR_IO;
         exchange->sequence = sequence; /* both halves of the pair bear the same */
-        if (abort_pair(exchange))
+        if (abort_pair(exchange)) {
+            exchange->pending->chain = exchange->pending->rest = 0;
             return ERR_NONE;
+        }
     }
     return ERR_IO;
 }
@@ -114,6 +149,39 @@ static size_t filler(const struct exchange *exchange, size_t missing)
         return missing >= CCID_HEADER ? missing + 1 : CCID_HEADER + 1;
     const bool fits = missing == (size_t)CCID_HEADER || missing == (size_t)CCID_HEADER + exchange->packet_size;
     return fits ? CCID_HEADER + 1 : CCID_HEADER;
+}
+
+/* Any message that it does not know ends a chain of parts, and is refused. */
+static enum err end_by_refusal(struct exchange *exchange)
+{
+    static const struct ccid_command unknown = { .type = CCID_ABORT };
+    struct vigil vigil = exchange_own_vigil(exchange, exchange->status);
+    struct ccid_answer answer;
+    if (!exchange->refuses_at_work)
+        return ERR_CARD_RESET;
+    const enum err err = exchange_send(exchange, &unknown, &vigil, &answer);
+    return err == ERR_NONE && answer.status != CCID_FAILED ? ERR_CARD_RESET : err;
+}
+
+static bool can_forget_parts(const struct exchange *exchange)
+{
+    return exchange->refuses_at_work || exchange->model->cut_message == CUT_ABORT;
+}
+
+/* ERR_IO: it takes nothing now. Whatever were sent next would be the rest of the message. Of a message of one packet
+ * there is no part; a key that is heard at work would have been heard. */
+static enum err end_what_has_arrived(struct exchange *exchange, size_t missing)
+{
+    if (exchange->sign_of_life_ms > 0 && exchange->pending->length <= exchange->packet_size)
+        return ERR_NONE;
+    if (exchange->model->cut_message == CUT_ABORT)
+        return end_by_abort(exchange, missing);
+    /* what is missing of full packets only, full packets would fit: a short one goes before them */
+    const bool full = exchange->model->cut_message == CUT_OVERSHOOT &&
+                      exchange->pending->length % exchange->packet_size == 0;
+    if (full && !exchange_fill(exchange, CCID_HEADER + 1, FILL_MS))
+        return ERR_IO;
+    return exchange_fill(exchange, filler(exchange, missing), FILL_MS) ? ERR_NONE : ERR_IO;
 }
 
 static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
@@ -134,12 +202,9 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
         if ((err = judge_silence(exchange)) != ERR_NONE)
             return err;
         log_debug("%zu bytes of a message are missing: ending it", missing);
-        if (exchange->model->cut_message != CUT_ABORT)
-            (void)exchange_fill(exchange, filler(exchange, missing), FILL_MS);
-        else if ((err = end_by_abort(exchange, missing)) != ERR_NONE)
+        err = end_what_has_arrived(exchange, missing);
+        if (err != ERR_NONE)
             return err;
-        else
-            pending->chain = pending->rest = 0;
     }
     pending->phase = PENDING_NOTHING;
     exchange->inherited = exchange->synchronised = false;
@@ -154,9 +219,11 @@ static enum err end_message(struct exchange *exchange, struct vigil *vigil)
     do {
         begun_ms = exchange_now_ms(exchange);
         err = end_message_once(exchange, vigil);
-    } while (err == ERR_IO && exchange_now_ms(exchange) > begun_ms &&
+    } while (err == ERR_IO && exchange->pending->phase == PENDING_MESSAGE && exchange_now_ms(exchange) > begun_ms &&
              exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
-    return err == ERR_IO && exchange_now_ms(exchange) >= vigil_deadline_ms(vigil) ? ERR_TIMEOUT : err;
+    const bool over = exchange->pending->phase != PENDING_MESSAGE || /* it was started anew */
+                      exchange_now_ms(exchange) >= vigil_deadline_ms(vigil);
+    return err == ERR_IO && over ? ERR_TIMEOUT : err;
 }
 
 /* ---- an answer that another process has waited for ---- */
@@ -170,7 +237,7 @@ static enum err await_predecessor(struct exchange *exchange, struct vigil *vigil
     case HEARD_NOTHING:
         err = judge_silence(exchange);
         /* it may hold parts, and then swallows a command */
-        exchange->pending->chain = err == ERR_NONE && exchange->bcd_device >= exchange->model->abort_from;
+        exchange->pending->chain = err == ERR_NONE && can_forget_parts(exchange);
         break;
     case HEARD_WORK:
         exchange->pending->phase = PENDING_ANSWER;
@@ -195,7 +262,7 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil)
     if (err != ERR_NONE)
         return err;
     vigil_renew(vigil, exchange_now_ms(exchange));
-    if (!exchange->model->dies_when_disturbed) { /* others answer nothing while they are at work */
+    if (!exchange_hears_at_work(exchange)) { /* others answer nothing while they are at work */
         exchange->pending->phase = PENDING_NOTHING;
         exchange->inherited = false;
     }
@@ -207,14 +274,14 @@ static void lose_answer(struct exchange *exchange)
 {
     log_debug("the answer to a command that was given up is lost");
     exchange->pending->phase = PENDING_NOTHING;
-    exchange->pending->chain = exchange->pending->chain || exchange->bcd_device >= exchange->model->abort_from;
+    exchange->pending->chain = exchange->pending->chain || can_forget_parts(exchange);
     exchange->synchronised = false;
 }
 
 static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
 {
     const struct patience silence = { exchange_silence_ms(exchange) + LOST_MS, UINT32_MAX };
-    const bool tells = exchange->model->sign_of_life_ms > 0;
+    const bool tells = exchange->sign_of_life_ms > 0;
     struct vigil part = tells ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
     struct ccid_answer late;
     const enum err err = exchange_collect(exchange, &part, &late);
@@ -234,6 +301,8 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
 enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vigil)
 {
     enum err err = exchange->dead ? ERR_DEAD : ERR_NONE;
+    if (err == ERR_NONE && exchange->pending->phase == PENDING_FOR_GOOD)
+        err = only_unplugging_helps(exchange);
     if (err == ERR_NONE && exchange->half_aborted)
         err = exchange_forget_parts(exchange);
     if (err == ERR_NONE && exchange->pending->phase == PENDING_MESSAGE)
@@ -268,7 +337,8 @@ bool exchange_tells_death(const struct exchange *exchange)
 /* What refuses the control half knows no Abort, and holds nothing that it would end. */
 enum err exchange_forget_parts(struct exchange *exchange)
 {
-    enum err err = end_by_abort(exchange, 0);
+    const bool by_pair = exchange->model->cut_message == CUT_ABORT;
+    enum err err = by_pair ? end_by_abort(exchange, 0) : end_by_refusal(exchange);
     if (err == ERR_UNSUPPORTED)
         err = ERR_NONE;
     if (err == ERR_NONE)

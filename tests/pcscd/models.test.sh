@@ -3,7 +3,8 @@
 # models.test.sh [MODEL] - what people do with a key, by gpg and OpenSC, for each model in readers/, or for one.
 . "$(dirname "$0")/../bus/lib.sh"
 
-[ $# != 0 ] || each_model $("$(built virtual-nitrokey)" --list)
+# Of one that differs only in what becomes of a fault, tests/driver/test_packet_faults.c tells all.
+[ $# != 0 ] || each_model $("$(built virtual-nitrokey)" --list | grep -vx nitrokey-3-1.5)
 
 on_bus "$@"
 . "$(dirname "$0")/story.sh"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-NAMED = re.compile(r"`([a-z0-9_/.-]+\.(?:c|sh|toml)): ([^`]+)`")
+NAMED = re.compile(r"`([a-z0-9_/.-]+\.(?:c|sh|toml|build)): ([^`]+)`")
 
 
 def exists(file, name):

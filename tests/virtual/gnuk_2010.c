@@ -7,7 +7,10 @@
  *                         SEND --XfrBlock, chain 10h--> SEND, WAIT after the last part
  *
  * Each packet is taken for a message, so a message of more than 64 bytes is several to it. It hears messages while it
- * executes, but refuses all except IccPowerOff and GetSlotStatus. Time extensions come each 1.95 s, and say 0.
+ * executes, but refuses all except IccPowerOff and GetSlotStatus. Time extensions come when it has heard nothing for
+ * 1.95 s, and say 0. IccPowerOff does not end a command: whatever is sent next is answered with its answer.
+ *
+ * What was read: gniibe/gnuk of 2010-11-12 (src/usb-icc.c: icc_handle_data, icc_handle_timeout, USBthread; usb_prop.c).
  */
 #include "gnuk_2010.h"
 #include <stdlib.h>
@@ -30,15 +33,16 @@ struct gnuk_2010 {
     struct device device; /* first: a device is cast to its firmware */
     struct icc *icc;
     enum state state;
+    bool working, waiting; /* the application has a command, and another one waits for its end */
     int64_t extension_us;
     uint8_t sequence; /* of the message that was heard last */
     uint8_t command[APPLICATION_COMMAND_MAX];
     size_t command_length;
-    uint8_t answer[APPLICATION_ANSWER_MAX];
+    uint8_t answer[APPLICATION_ANSWER_MAX], unwanted[APPLICATION_ANSWER_MAX];
     size_t answer_length, answer_sent;
     uint8_t packet[PACKET];
     size_t packet_length;
-    bool packet_full;
+    bool packet_full, mute;
 };
 
 static struct gnuk_2010 *gnuk_of(struct device *device)
@@ -54,7 +58,7 @@ static void say(struct gnuk_2010 *gnuk, uint8_t type, uint8_t status, uint8_t er
 {
     const uint8_t active = gnuk->state == START ? INACTIVE : 0;
     const uint8_t header[HEADER] = { type, (uint8_t)length, 0, 0, 0, 0, gnuk->sequence, status | active, error, chain };
-    if (gnuk->packet_full)
+    if (gnuk->packet_full || gnuk->mute)
         return;
     memcpy(gnuk->packet, header, HEADER);
     if (length > 0)
@@ -79,16 +83,37 @@ static void say_next_part(struct gnuk_2010 *gnuk)
     gnuk->state = last ? WAIT : SEND;
 }
 
-static void go_on(struct gnuk_2010 *gnuk)
+static void work(struct gnuk_2010 *gnuk)
 {
-    if (gnuk->state != EXECUTE)
+    gnuk->waiting = gnuk->working;
+    if (gnuk->working)
         return;
-    const size_t length = icc_take_answer(gnuk->icc, gnuk->device.now_us, gnuk->answer, sizeof gnuk->answer);
-    if (length > 0) {
+    icc_execute(gnuk->icc, gnuk->device.now_us, gnuk->command, gnuk->command_length);
+    explicit_bzero(gnuk->command, gnuk->command_length);
+    gnuk->working = true;
+}
+
+/* In EXECUTE any answer is the answer; otherwise it is nobody's. */
+static void end_work(struct gnuk_2010 *gnuk, size_t length)
+{
+    gnuk->working = false;
+    if (gnuk->state == EXECUTE) {
         gnuk->answer_length = length;
         gnuk->answer_sent = 0;
         say_next_part(gnuk);
-    } else if (gnuk->device.now_us >= gnuk->extension_us) {
+    }
+    if (gnuk->waiting)
+        work(gnuk);
+}
+
+static void go_on(struct gnuk_2010 *gnuk)
+{
+    uint8_t *const answer = gnuk->state == EXECUTE ? gnuk->answer : gnuk->unwanted;
+    const size_t length =
+        gnuk->working ? icc_take_answer(gnuk->icc, gnuk->device.now_us, answer, sizeof gnuk->answer) : 0;
+    if (length > 0) {
+        end_work(gnuk, length);
+    } else if (gnuk->state == EXECUTE && gnuk->device.now_us >= gnuk->extension_us) {
         say(gnuk, DATA_BLOCK, EXTENSION, 0, 0, NULL, 0);
         gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
     }
@@ -109,6 +134,7 @@ static void power_off(struct gnuk_2010 *gnuk)
     gnuk->state = START; /* the application hears nothing of it */
 }
 
+/* What it refuses for its level has been added all the same. */
 static void take_part(struct gnuk_2010 *gnuk, unsigned chain, const uint8_t *data, size_t length)
 {
     if (length > sizeof gnuk->command - gnuk->command_length) {
@@ -118,15 +144,16 @@ static void take_part(struct gnuk_2010 *gnuk, unsigned chain, const uint8_t *dat
     }
     memcpy(gnuk->command + gnuk->command_length, data, length);
     gnuk->command_length += length;
-    if (chain == CHAIN_BEGINS || chain == CHAIN_GOES_ON) {
+    const bool first = gnuk->state == WAIT;
+    if (chain == (first ? CHAIN_WHOLE : CHAIN_ENDS)) {
+        gnuk->state = EXECUTE;
+        work(gnuk);
+    } else if (chain == (first ? CHAIN_BEGINS : CHAIN_GOES_ON)) {
         gnuk->state = RECEIVE;
         say(gnuk, DATA_BLOCK, 0, 0, CHAIN_MORE, NULL, 0);
-        return;
+    } else {
+        refuse(gnuk, BAD_LEVEL);
     }
-    icc_execute(gnuk->icc, gnuk->device.now_us, gnuk->command, gnuk->command_length);
-    explicit_bzero(gnuk->command, gnuk->command_length);
-    gnuk->state = EXECUTE;
-    gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
 }
 
 static void transfer(struct gnuk_2010 *gnuk, unsigned chain, const uint8_t *data, size_t length)
@@ -134,7 +161,7 @@ static void transfer(struct gnuk_2010 *gnuk, unsigned chain, const uint8_t *data
     if (gnuk->state == WAIT && (chain == CHAIN_BEGINS || (chain == CHAIN_WHOLE && length >= 4))) {
         gnuk->command_length = 0;
         take_part(gnuk, chain, data, length);
-    } else if (gnuk->state == RECEIVE && (chain == CHAIN_ENDS || chain == CHAIN_GOES_ON)) {
+    } else if (gnuk->state == RECEIVE) {
         take_part(gnuk, chain, data, length);
     } else if (gnuk->state == SEND && chain == CHAIN_MORE) {
         say_next_part(gnuk);
@@ -150,6 +177,7 @@ static void dispatch(struct gnuk_2010 *gnuk, const uint8_t *message, size_t leng
     const uint8_t type = message[0];
     const bool waits = gnuk->state == WAIT;
     gnuk->sequence = message[6];
+    gnuk->extension_us = gnuk->device.now_us + EXTENSION_US;
     if (type == 0x62 && (waits || gnuk->state == START)) {
         power_on(gnuk);
     } else if (type == 0x63) {
@@ -196,19 +224,27 @@ static enum handshake gnuk_control(struct device *device, const struct setup *se
 
 /* ---- life ---- */
 
-static void begin_anew(struct device *device)
+static void gnuk_power(struct device *device, bool on)
 {
     struct gnuk_2010 *const gnuk = gnuk_of(device);
     size_t atr_length = device->identity->atr_len;
+    (void)on;
     (void)icc_reset(gnuk->icc, device->now_us, &atr_length);
     gnuk->state = START;
+    gnuk->working = gnuk->waiting = gnuk->packet_full = gnuk->mute = false;
+}
+
+/* A packet that has not been read is never sent, and never over: nothing more is said. */
+static void gnuk_reset(struct device *device)
+{
+    struct gnuk_2010 *const gnuk = gnuk_of(device);
+    gnuk->mute = gnuk->mute || gnuk->packet_full;
     gnuk->packet_full = false;
 }
 
-static void gnuk_power(struct device *device, bool on)
+static void gnuk_configured(struct device *device)
 {
-    (void)on;
-    begin_anew(device);
+    (void)device;
 }
 
 static void gnuk_advance(struct device *device)
@@ -219,16 +255,15 @@ static void gnuk_advance(struct device *device)
 static int64_t gnuk_next_us(const struct device *device)
 {
     const struct gnuk_2010 *const gnuk = (const struct gnuk_2010 *)device;
-    if (gnuk->state != EXECUTE)
-        return DEVICE_NEVER;
-    const int64_t answer_us = icc_answer_at(gnuk->icc);
-    return answer_us < gnuk->extension_us ? answer_us : gnuk->extension_us;
+    const int64_t answer_us = gnuk->working ? icc_answer_at(gnuk->icc) : DEVICE_NEVER;
+    const int64_t extension_us = gnuk->state == EXECUTE ? gnuk->extension_us : DEVICE_NEVER;
+    return answer_us < extension_us ? answer_us : extension_us;
 }
 
 static bool gnuk_busy(const struct device *device)
 {
     const struct gnuk_2010 *const gnuk = (const struct gnuk_2010 *)device;
-    return gnuk->state == EXECUTE || gnuk->packet_full;
+    return gnuk->working || gnuk->packet_full;
 }
 
 static void no_sibling(struct device *device)
@@ -243,7 +278,7 @@ static void gnuk_free(struct device *device)
 }
 
 static const struct firmware GNUK_2010_FIRMWARE = {
-    .power = gnuk_power, .reset = begin_anew, .configured = begin_anew, .control = gnuk_control, .out = gnuk_out,
+    .power = gnuk_power, .reset = gnuk_reset, .configured = gnuk_configured, .control = gnuk_control, .out = gnuk_out,
     .in = gnuk_in, .advance = gnuk_advance, .next_us = gnuk_next_us, .busy = gnuk_busy,
     .reset_by_sibling = no_sibling, .free = gnuk_free,
 };

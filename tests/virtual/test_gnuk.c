@@ -1207,6 +1207,86 @@ static void in_2010_it_heard_and_refused_commands_at_work(void **state)
     assert_int_equal(fake_openpgp.begun, 1);
 }
 
+static void in_2010_what_it_heard_at_work_put_off_the_extension(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_apdu(b, FIVE_SECONDS, 8);
+    advance(b, SECOND);
+    send_command(b, 0x65);
+    assert_status(b, ACTIVE);
+    const int64_t heard_us = b->now_us;
+    assert_extension(b, 0);
+    assert_int_equal(b->now_us, heard_us + EXTENSION_US);
+}
+
+static void in_2010_a_message_that_was_refused_ended_a_chain(void **state)
+{
+    struct bench *b = *state;
+    const uint8_t part[PART] = { 0x00, QUICK, 0x00, 0x04 };
+    power_on(b);
+    for (unsigned i = 0; i < 2; i++) {
+        send_message(b, 0x6f, BEGIN, part, sizeof part);
+        assert_message(b, DATA_BLOCK, 0, ACTIVE, 0, MORE);
+        send_command(b, i == 0 ? 0x72 : 0x62);
+        assert_refused(b, ACTIVE, UNSUPPORTED);
+        send_apdu(b, QUICK, 8);
+        assert_answer(b, 8);
+    }
+    send_apdu(b, QUICK, 2 * PART);
+    assert_message(b, DATA_BLOCK, PART, ACTIVE, 0, BEGIN);
+    send_command(b, 0x72);
+    assert_refused(b, ACTIVE, UNSUPPORTED);
+    send_apdu(b, QUICK, 8);
+    assert_answer(b, 8);
+}
+
+static void in_2010_a_part_that_was_refused_for_its_level_was_taken_all_the_same(void **state)
+{
+    struct bench *b = *state;
+    const uint8_t apdu[8] = { 0x00, QUICK, 0x00, 0x04, 0x03, 'a', 'b', 'c' };
+    power_on(b);
+    send_message(b, 0x6f, BEGIN, apdu, 5);
+    assert_message(b, DATA_BLOCK, 0, ACTIVE, 0, MORE);
+    send_message(b, 0x6f, WHOLE, apdu + 5, 1);
+    assert_refused(b, ACTIVE, BAD_LEVEL);
+    send_message(b, 0x6f, END, apdu + 6, 2);
+    assert_answer(b, 4);
+    assert_int_equal(fake_openpgp.command_len, sizeof apdu);
+    assert_memory_equal(fake_openpgp.command, apdu, sizeof apdu);
+}
+
+static void in_2010_power_off_did_not_end_a_command_and_the_next_one_got_its_answer(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_apdu(b, FIVE_SECONDS, 8);
+    send_command(b, 0x63);
+    assert_status(b, ACTIVE); /* as it was when it heard that */
+    power_on(b);
+    advance(b, 4 * SECOND);
+    send_apdu(b, QUICK, 20);
+    assert_answer(b, 8);
+    advance(b, SECOND);
+    assert_nothing_to_read(b);
+    assert_int_equal(fake_openpgp.begun, 2);
+}
+
+static void in_2010_a_bus_reset_ended_nothing_but_an_unread_packet_and_then_it_was_mute(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    send_apdu(b, FIVE_SECONDS, 8);
+    device_reset(b->device);
+    set_configuration(b);
+    assert_extension(b, 0);
+    advance(b, 5 * SECOND);
+    device_reset(b->device);
+    set_configuration(b);
+    send_command(b, 0x65);
+    assert_nothing_to_read(b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define TEST_OLDER(name) cmocka_unit_test_setup_teardown(name, set_up_older, tear_down)
 #define TEST_2010(name) cmocka_unit_test_setup_teardown(name, set_up_2010, tear_down)
@@ -1269,6 +1349,11 @@ int main(void)
         TEST_2010(in_2010_an_answer_came_in_messages_of_one_packet),
         TEST_2010(in_2010_a_command_came_in_messages_of_one_packet),
         TEST_2010(in_2010_it_heard_and_refused_commands_at_work),
+        TEST_2010(in_2010_what_it_heard_at_work_put_off_the_extension),
+        TEST_2010(in_2010_a_message_that_was_refused_ended_a_chain),
+        TEST_2010(in_2010_a_part_that_was_refused_for_its_level_was_taken_all_the_same),
+        TEST_2010(in_2010_power_off_did_not_end_a_command_and_the_next_one_got_its_answer),
+        TEST_2010(in_2010_a_bus_reset_ended_nothing_but_an_unread_packet_and_then_it_was_mute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1102,6 +1102,29 @@ static void a_header_alone_may_promise_more_than_54_bytes(void **state)
     assert_executed(b, command, PART + 1);
 }
 
+/* The third answer has no room, and takes the place of the exchange. */
+static void three_status_requests_that_nobody_reads_end_an_exchange_in_parts(void **state)
+{
+    const uint8_t part[PART] = { 0x00, QUICK, 0x00, 0x04 };
+    struct bench *b = *state;
+    power_on(b);
+    for (unsigned i = 0; i < 2; i++) {
+        if (i == 0)
+            send_apdu(b, QUICK, 160);
+        else
+            send_block(b, BEGIN, part, sizeof part);
+        if (read_packet(b) == PACKET)
+            assert_int_equal(read_packet(b), 0);
+        for (unsigned j = 0; j < 3; j++)
+            send_command(b, 0x65);
+        assert_int_equal(read_packet(b), HEADER);
+        assert_int_equal(read_packet(b), HEADER);
+        assert_nothing_yet(b);
+        send_apdu(b, QUICK, 8);
+        assert_answered(b, 8);
+    }
+}
+
 static void before_1_3_the_request_to_abort_is_a_panic(void **state)
 {
     struct bench *b = *state;
@@ -1373,6 +1396,9 @@ int main(void)
         TEST(abort_ends_an_answer_in_parts),
         TEST(a_short_message_in_two_packets_is_a_panic),
         TEST(a_header_alone_may_promise_more_than_54_bytes),
+        TEST(three_status_requests_that_nobody_reads_end_an_exchange_in_parts),
+        TEST_1_5(three_status_requests_that_nobody_reads_end_an_exchange_in_parts),
+        TEST_BEFORE_1_3(three_status_requests_that_nobody_reads_end_an_exchange_in_parts),
         TEST_BEFORE_1_3(before_1_3_the_request_to_abort_is_a_panic),
         TEST_BEFORE_1_3(before_1_3_so_is_the_message),
         TEST_1_5(before_1_6_whoever_breaks_a_rule_makes_it_panic_at_once),

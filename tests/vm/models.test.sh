@@ -31,7 +31,7 @@ one_took_20_s() {
 
 check "pcscd starts" start_pcscd
 new_gpg_home
-for model in $("$virtual_nitrokey" --list); do
+for model in $("$virtual_nitrokey" --list | grep -vx nitrokey-3-1.5); do # it differs in faults only
     set_mark
     check "$model: it is plugged in" start_key "$model"
     check "$model: it has a card" wait_until 30 cards_present 1
