@@ -30,6 +30,7 @@ struct exchange {
     size_t in_size, out_size;
     size_t filled;                /* bytes of in that the last transfers may have brought */
     size_t begun;                 /* of them, of a message that goes on */
+    bool torn;                    /* what comes next may be the rest of an answer whose beginning is lost */
     bool one_packet_ends;         /* see struct model */
     bool synchronised;            /* nothing from before this driver is left in the device */
     bool inherited;               /* what is pending is from before this driver */

@@ -218,6 +218,8 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
         lose_answer(exchange);
         return synchronise(exchange, vigil);
     }
+    if (err == ERR_IO && !exchange_owes(exchange)) /* it has come, though not whole */
+        return synchronise(exchange, vigil);
     if (err == ERR_NONE) {
         exchange->pending->rest = ccid_goes_on(&late);
         exchange_wipe(exchange);
