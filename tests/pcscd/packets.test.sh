@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# packets.test.sh [MODEL] - a USB packet fails, anywhere in a command, or pcscd ends between two: that command may fail for
-# it, and the next one is right within 5 s. The key executes what was sent and nothing else, no PIN loses a try, and what is
-# stored is the old content or the new one, whole.
+# packets.test.sh [MODEL] - a USB packet fails, anywhere in a command, or pcscd ends between two: that command may fail
+# for it, and the next one is right within 5 s. The key executes what was sent and nothing else, no PIN loses a try, and
+# what is stored is the old content or the new one, whole.
 . "$(dirname "$0")/../bus/lib.sh"
 
 [ $# != 0 ] || each_model gnuk nitrokey-3 nitrokey-hsm-2 nitrokey-pro-2 nitrokey-start-rtm13 nitrokey-storage-hs-261
@@ -74,7 +74,7 @@ learns_aid() {
     [[ $answer_to_aid == *9000 ]]
 }
 
-# is_served: the next commands are right, the first of them within 5 s.
+# is_served: the next two commands are right, in time.
 is_served() {
     took_at_most 5 is_answered "* SCARD_S_SUCCESS * $answer_to_aid" "$get_aid" &&
         took_at_most 5 is_answered "* SCARD_S_SUCCESS * $answer_to_aid" "$get_aid"
@@ -87,7 +87,8 @@ limit=8 # seconds of a step of which a packet fails
 # strikes FAULT STEP: a packet of this step fails. Its line is in $struck.
 strikes() {
     # shellcheck disable=SC2086
-    tell key packet $1 >/dev/null && took_at_most "$limit" step "$2" >"$work/struck" || {
+    tell key packet $1 >/dev/null || return
+    took_at_most "$limit" step "$2" >"$work/struck" || {
         tail -n 1 "$work/struck"
         return 1
     }
@@ -163,8 +164,8 @@ waits() {
     logs_in && strikes "$1" "$read" && succeeds && is_right "${stored}9000" && is_served
 }
 
-# in_packet N STEP COMMAND: before this packet of the step the key stands still, and this happens. The next pcscd's first
-# command is right.
+# in_packet N STEP COMMAND: before this packet of the step the key stands still, and this happens. The first command of
+# the next pcscd is right.
 in_packet() {
     tell key packet pause out "$1" && echo "$2" >&3 && wait_until 10 paused_at_packet key && "$3" &&
         tell key packet go && end_program && start_pcscd "$impatient" && took_at_most 5 is_there_again

@@ -78,8 +78,10 @@ decrypts() {
 
 # start_program: a program with one connection, which takes steps as they come and connects anew after one that failed.
 start_program() {
-    rm -f "$work/steps" && mkfifo "$work/steps" && { "$apdu" --reconnect - <"$work/steps" >"$work/answers" & } &&
-        exec 3>"$work/steps"
+    rm -f "$work/steps" "$work/answers" # of the last one, which may not have ended yet
+    mkfifo "$work/steps" && touch "$work/answers" || return
+    "$apdu" --reconnect - <"$work/steps" >>"$work/answers" &
+    exec 3>"$work/steps"
 }
 
 end_program() {
