@@ -199,6 +199,7 @@ static size_t received(struct exchange *exchange, size_t length)
 static void spoilt(struct exchange *exchange)
 {
     exchange->begun = 0;
+    exchange->torn = false;
     exchange->filled = exchange->in_size;
 }
 
@@ -217,8 +218,10 @@ static void note_stray(struct exchange *exchange, const struct ccid_answer *stra
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
 {
-    if (length == 0)
-        return false; /* the zero-length packet after an answer of full packets, or only its first packet */
+    if (length == 0) { /* the zero-length packet after an answer of full packets, or only its first packet */
+        nuisance->dropped += exchange->torn;
+        return false;
+    }
     heard(exchange);
     nuisance->listen_until_ms = INT64_MAX;
     const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
@@ -290,7 +293,7 @@ static enum err after_news(struct exchange *exchange, const struct usb_news *new
 {
     switch (news->event) {
     case USB_RECEIVED: /* what comes after a failure and is no answer is the rest of one */
-        return nuisance->dropped > (nuisance->failures ? 0 : MAX_DROPPED) ? ERR_IO : ERR_NONE;
+        return nuisance->dropped > (nuisance->failures || exchange->torn ? 0 : MAX_DROPPED) ? ERR_IO : ERR_NONE;
     case USB_STALLED_IN:
         (void)after_stall(exchange, exchange->bulk_in, nuisance);
         return after_failure(exchange, nuisance);
@@ -317,7 +320,7 @@ static enum err after_news(struct exchange *exchange, const struct usb_news *new
 /* Nobody tells how much it had brought. */
 static void take_back_in(struct exchange *exchange)
 {
-    usb_take_back_in(exchange->port);
+    (void)usb_take_back_in(exchange->port);
     spoilt(exchange);
 }
 
@@ -388,6 +391,27 @@ static void out_of_patience(struct exchange *exchange, const struct ccid_expecta
         take_back_in(exchange);
 }
 
+/* Patience has ended. Of a message of full packets all may have come but the empty packet behind it, without which its
+ * transfer does not end. What has come of any other message stays, and goes on. */
+static bool has_come(struct exchange *exchange, const struct ccid_expectation *expected, struct ccid_answer *answer)
+{
+    const size_t length = exchange->begun + usb_take_back_in(exchange->port);
+    const bool found = length >= CCID_HEADER &&
+                       ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer) &&
+                       answer->complete && answer->status != CCID_TIME_EXTENSION;
+    exchange->filled = length;
+    exchange->begun = !found && length % exchange->packet_size == 0 ? length : 0;
+    exchange->torn = length == 0 && !exchange->sign_of_life_ms; /* else silence will tell that it is lost */
+    if (!found) {
+        (void)post_in(exchange);
+        return false;
+    }
+    heard(exchange);
+    record(exchange, length, answer->data - CCID_HEADER);
+    log_info("the end of an answer was missing");
+    return true;
+}
+
 /* Silence adds up over commands, as long as something is asked of the device. */
 static void count_silence(struct exchange *exchange)
 {
@@ -450,6 +474,7 @@ static void begins(struct exchange *exchange, const struct vigil *vigil, size_t 
     pending->sent = 0;
     pending->class = vigil->class;
     pending->begun_ms = pending->heard_ms = exchange_now_ms(exchange);
+    exchange->torn = false;
     __atomic_store_n(&pending->phase, PENDING_MESSAGE, __ATOMIC_RELEASE);
     exchange->first_sign_ms = clean && exchange_tells_death(exchange) ? pending->begun_ms + FIRST_SIGN_MS : 0;
 }
@@ -482,13 +507,17 @@ static enum err unless_dead(struct exchange *exchange, const struct ccid_expecta
     return exchange_await(exchange, expected, vigil, answer);
 }
 
-/* What becomes of a message that has no answer; returns err. */
+/* What becomes of a message that has no answer; returns err, or ERR_NONE if it has one after all. */
 static enum err unanswered(struct exchange *exchange, const struct ccid_expectation *expected, bool block,
-                           size_t length, enum err err)
+                           size_t length, enum err err, struct ccid_answer *answer)
 {
     if (err == ERR_GONE)
         return err;
     ends_without_answer(exchange, err, block, length);
+    if (err == ERR_TIMEOUT && block && exchange_owes(exchange) && has_come(exchange, expected, answer)) {
+        exchange->pending->phase = PENDING_NOTHING;
+        return ERR_NONE;
+    }
     if (block)
         err = without_answer(exchange, expected, err);
     else
@@ -530,7 +559,7 @@ enum err exchange_send(struct exchange *exchange, const struct ccid_command *com
         exchange->model->cut_message == CUT_ABORT && command->type != CCID_ABORT)
         exchange->half_aborted = true; /* one half of an Abort pair has been heard, and the other is waited for */
     if (err != ERR_NONE)
-        err = unanswered(exchange, &expected, block, length, err);
+        err = unanswered(exchange, &expected, block, length, err, answer);
     exchange->first_sign_ms = 0;
     explicit_bzero(exchange->out, length);
     return err;

@@ -31,6 +31,7 @@ struct exchange {
     size_t filled;                /* bytes of in that the last transfers may have brought */
     size_t begun;                 /* of them, of a message that goes on */
     uint16_t sign_of_life_ms;     /* a device at work is heard at least this often; 0: it may be silent */
+    bool torn;                    /* what comes next may be the rest of an answer whose beginning is lost */
     bool one_packet_ends;         /* see struct model */
     bool each_packet_ends;        /* a message is one packet, with an empty one behind it if it is full */
     bool refuses_at_work;         /* it refuses messages while it is at work; a refused one ends a chain of parts */

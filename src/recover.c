@@ -207,7 +207,7 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
             return err;
     }
     pending->phase = PENDING_NOTHING;
-    exchange->inherited = exchange->synchronised = false;
+    exchange->synchronised = false;
     return ERR_NONE;
 }
 
@@ -291,6 +291,8 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
         lose_answer(exchange);
         return synchronise(exchange, vigil);
     }
+    if (err == ERR_IO && !exchange_owes(exchange)) /* it has come, though not whole */
+        return synchronise(exchange, vigil);
     if (err == ERR_NONE) {
         exchange->pending->rest = ccid_goes_on(&late);
         exchange_wipe(exchange);
@@ -311,7 +313,7 @@ enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vi
         err = await_predecessor(exchange, vigil); /* even GetSlotStatus may end what it does */
     if (err == ERR_NONE && (!exchange->synchronised || exchange->restart != RESTARTED_NEVER))
         err = synchronise(exchange, vigil);
-    if (err == ERR_NONE && exchange->inherited && block)
+    if (err == ERR_NONE && exchange->inherited && (block || exchange_owes(exchange)))
         err = await_predecessor(exchange, vigil);
     if (err == ERR_NONE && exchange_owes(exchange))
         err = await_answer(exchange, vigil);

@@ -454,13 +454,15 @@ static void take_back(struct pipe *pipe)
         log_error("the kernel does not give a cancelled transfer back");
 }
 
-void usb_take_back_in(struct usb_port *port)
+size_t usb_take_back_in(struct usb_port *port)
 {
     if (port->in.state == PIPE_IDLE)
-        return;
+        return 0;
     take_back(&port->in);
-    if (port->in.state == PIPE_ENDED)
-        port->in.state = PIPE_IDLE;
+    if (port->in.state != PIPE_ENDED)
+        return 0;
+    port->in.state = PIPE_IDLE;
+    return port->in.transfer->actual_length > 0 ? (size_t)port->in.transfer->actual_length : 0;
 }
 
 /* Sends what is left of a transfer that was taken back half-way. */
@@ -517,7 +519,7 @@ enum err usb_abort(struct usb_port *port, uint8_t slot, uint8_t sequence)
 enum err usb_set_configuration(struct usb_port *port)
 {
     int configuration;
-    usb_take_back_in(port);
+    (void)usb_take_back_in(port);
     (void)usb_take_back_out(port, usb_now_ms(port));
     libusb_release_interface(port->handle, port->interface_number);
     port->claimed = false;

@@ -95,8 +95,9 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms);
  */
 size_t usb_take_back_out(struct usb_port *port, int64_t deadline_ms);
 
-/* Ends the IN transfer, if one is posted; what it had received already is lost. */
-void usb_take_back_in(struct usb_port *port);
+/* Ends the IN transfer, if one is posted. Returns how many bytes it had received, as far as the kernel tells: by USB/IP
+ * it says 0, whatever there was. */
+size_t usb_take_back_in(struct usb_port *port);
 
 /* Ends the present wait and every later one with USB_CANCELLED, at once. From any thread. */
 void usb_cancel(struct usb_port *port);

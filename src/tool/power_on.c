@@ -29,7 +29,7 @@ static enum err ask(struct usb_port *port, size_t packet_size, uint8_t sequence,
                  answer->status != CCID_TIME_EXTENSION)
             return answer->status == CCID_OK ? ERR_NONE : ERR_IO;
     }
-    usb_take_back_in(port);
+    (void)usb_take_back_in(port);
     (void)usb_take_back_out(port, deadline);
     return error;
 }

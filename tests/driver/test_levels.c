@@ -129,9 +129,10 @@ size_t usb_take_back_out(struct usb_port *port, int64_t deadline_ms)
     return port->sent ? port->length : 0;
 }
 
-void usb_take_back_in(struct usb_port *port)
+size_t usb_take_back_in(struct usb_port *port)
 {
     (void)port;
+    return 0;
 }
 
 enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint)

@@ -10,33 +10,6 @@ model=${1:-nitrokey-storage-hs-261}
 of_others[key]=00CA00C400 # GET DATA of the PIN status
 hid_commands=0
 
-# A program with one connection, which takes steps as they come and connects anew after one that failed.
-start_program() {
-    mkfifo "$work/steps" && { "$apdu" --reconnect - <"$work/steps" >"$work/answers" & } && exec 3>"$work/steps"
-}
-
-has_taken() {
-    [ "$(grep -c -e " $1" "$work/answers")" -ge "$2" ]
-}
-
-# step STEP: prints the line of its answer.
-step() {
-    local times
-    times=$(grep -c -e " $1" "$work/answers")
-    echo "$1" >&3
-    wait_until 30 has_taken "$1" $((times + 1)) && grep -e " $1" "$work/answers" | tail -n 1
-}
-
-# is_answered PATTERN STEP
-is_answered() {
-    local line
-    line=$(step "$2")
-    [[ $line == $1 ]] || {
-        echo "$line"
-        return 1
-    }
-}
-
 hid_has_done() {
     equal "$(card_apdus key | grep -c "^${of_others[key]}$") commands" "$1 commands"
 }

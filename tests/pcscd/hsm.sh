@@ -6,6 +6,12 @@ so_pin=3537363231383830 user_pin=648219
 select_hsm=00A404000BE82B0601040181C31F020100
 verify_user_of_hsm=0020008106363438323139
 
+# generate_on_hsm BITS: the command that generates a key pair of RSA.
+generate_on_hsm() {
+    echo "0046010000003A5F29010042095554434130303030317F4915060A04007F000702020201028203010001" \
+        "0202$(printf %04X "$1")5F201044454E4B3031303030303130303030310000" | tr -d ' '
+}
+
 # hsm_initializes [OPTION...]: sc-hsm-tool says in words only whether that worked.
 hsm_initializes() {
     sc-hsm-tool --initialize --so-pin "$so_pin" --pin "$user_pin" "$@" >"$work/initialize" 2>&1

@@ -75,3 +75,38 @@ decrypts() {
     gpg --batch --yes --trust-model always --recipient virtual@example.org --output "$work/secret.gpg" --encrypt "$0" &&
         gpg --batch --quiet --decrypt "$work/secret.gpg" | cmp - "$0"
 }
+
+# start_program: a program with one connection, which takes steps as they come and connects anew after one that failed.
+start_program() {
+    rm -f "$work/steps" "$work/answers" # of the last one, which may not have ended yet
+    mkfifo "$work/steps" && touch "$work/answers" || return
+    "$apdu" --reconnect - <"$work/steps" >>"$work/answers" &
+    exec 3>"$work/steps"
+}
+
+end_program() {
+    exec 3>&-
+}
+
+has_taken() {
+    [ "$(grep -c -e " $1" "$work/answers")" -ge "$2" ]
+}
+
+# step STEP: the program takes it; prints the line of its answer.
+step() {
+    local times
+    times=$(grep -c -e " $1" "$work/answers")
+    echo "$1" >&3
+    wait_until 30 has_taken "$1" $((times + 1)) && grep -e " $1" "$work/answers" | tail -n 1
+}
+
+# is_answered PATTERN STEP
+is_answered() {
+    local line
+    line=$(step "$2")
+    # shellcheck disable=SC2053
+    [[ $line == $1 ]] || {
+        echo "$line"
+        return 1
+    }
+}
