@@ -56,6 +56,8 @@ without_polkit() {
 
 # ---- waiting ----
 
+look_every=0.05 # seconds
+
 # wait_until SECONDS COMMAND...: until COMMAND succeeds. If it does not within SECONDS: fails, and prints what COMMAND
 # has printed at last.
 wait_until() {
@@ -66,7 +68,7 @@ wait_until() {
             cat "$work/attempt"
             return 1
         fi
-        sleep 0.05
+        sleep "$look_every"
     done
 }
 

@@ -12,10 +12,11 @@ vhci=/sys/devices/platform/vhci_hcd.0
 virtual_nitrokey=$(built virtual-nitrokey) apdu=$(built apdu) pcsc_list=$(built pcsc_list) judge=$(built judge)
 vhci_attach=$(built vhci_attach)
 drivers=$(pkg-config --variable=usbdropdir libpcsclite)
+look_every=0.3 # to look is slow here, and would leave little for what is waited for
 mkdir -p "$work"
 
 plug_in_port() {
-    "$vhci_attach" "$work/$1/usbip" $((key_ports[$1] - 1)) && wait_until 20 is_enumerated "$1"
+    "$vhci_attach" "$work/$1/usbip" $((key_ports[$1] - 1)) && look_every=0.05 wait_until 20 is_enumerated "$1"
 }
 
 # is_enumerated NAME: configured, and so are its interfaces.
@@ -25,7 +26,7 @@ is_enumerated() {
 
 # The transfers end first, as when contact is lost; the kernel takes the device out when the connection ends.
 unplug() {
-    tell "$1" unplug >/dev/null && wait_until 20 not device_of "$1"
+    tell "$1" unplug >/dev/null && look_every=0.05 wait_until 20 not device_of "$1"
 }
 
 stop_key() {
