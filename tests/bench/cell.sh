@@ -23,8 +23,7 @@ initialize-* | hsm-*) # what a SmartCard-HSM is asked: its certificate instead o
     . "$(dirname "$0")/../pcscd/hsm.sh"
     select=$select_hsm get_aid=00B12F02045402000020 aid_of_any='7F21[0-9A-F]{60}9000' admin_tries=15
     verify_admin=$verify_user_of_hsm
-    generate=0046010000003A5F29010042095554434130303030317F4915060A04007F000702020201028203010001
-    generate+=020210005F201044454E4B3031303030303130303030310000 # RSA 4096
+    generate=$(generate_on_hsm 4096)
     ;;
 esac
 # Extended APDUs are for those who take them.
@@ -190,6 +189,28 @@ while_generating() {
     answers_right && next=yes
 }
 
+url=00DA5F50B4$(printf '%.0s61' {1..180}) # more than a packet
+
+# in_packet FAULT [COMMAND...]: a packet fails of the third command, which takes more than one; then the command after
+# it, of another program if meanwhile something happens.
+in_packet() {
+    start_key key && start_stack && ready && answers_right || return
+    # shellcheck disable=SC2086
+    tell key packet $1
+    printf '%s\n' "$select" "$verify_admin" "$url" "$get_aid" >>"$work/steps"
+    client "$select" "$verify_admin" "$url" "$get_aid" >"$work/lines" &
+    background=$!
+    "${@:2}"
+    wait "$background"
+    first=no
+    succeeded "$url" <"$work/lines" && first=yes
+    if [ $# = 1 ]; then succeeded "$get_aid" <"$work/lines"; else answers_right; fi && next=yes
+}
+
+kill_pcscd_in_packet() {
+    wait_until 10 paused_at_packet key && kill_pcscd && tell key packet go && start_pcscd && ready
+}
+
 kill_client() {
     pkill -KILL -f -x "$apdu .*|.*scdaemon --server .*|.*scd_apdu.py .*"
 }
@@ -281,6 +302,10 @@ mute-5-s) must=recovery scripted=5 && after b_mute ;;
 touch-not-given) must=recovery scripted=15 && b_touch ;;
 client-killed) must=recovery scripted=20 && key_options=(--generate "$(quiet 20)") && while_generating 5 kill_client ;;
 pcscd-killed) must=recovery scripted=20 && key_options=(--generate "$(quiet 20)") && while_generating 5 kill_and_restart_pcscd ;;
+packet-lost) must=recovery && in_packet "lost out 4" ;;
+packet-unacknowledged) must=recovery && in_packet "unacknowledged out 4" ;;
+packet-babble) must=recovery && in_packet "babble in 3" ;;
+pcscd-killed-in-packet) must=recovery && in_packet "pause out 4" kill_pcscd_in_packet ;;
 two-clients) scripted=10 && b_two_clients ;;
 two-keys) scripted=20 && b_two_keys ;;
 replug-20) must=recovery && b_replug ;;
