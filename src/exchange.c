@@ -244,8 +244,8 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
 
 static enum err after_stall(struct exchange *exchange, uint8_t endpoint, struct nuisance *nuisance)
 {
-    log_info("the key has stalled when it was to %s a message: clearing that",
-              endpoint == exchange->bulk_in ? "send" : "receive");
+    log_info("%s has stalled when it was to %s a message: clearing that", exchange->model->name,
+             endpoint == exchange->bulk_in ? "send" : "receive");
     return nuisance->stalls++ < MAX_STALLS ? usb_clear_halt(exchange->port, endpoint) : ERR_IO;
 }
 
@@ -364,12 +364,12 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
 /* The last resort. The next command will find the card without power. */
 static void restart(struct exchange *exchange)
 {
-    log_error("the key has not said a word for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
+    log_error("%s has not said a word for %d s: starting it anew", exchange->model->name, DEBT_LIMIT_MS / 1000);
     exchange->silence_ms = 0;
     take_back_in(exchange);
     exchange->restart = usb_set_configuration(exchange->port) == ERR_NONE ? RESTARTED : RESTART_UNANSWERED;
     if (exchange->restart == RESTART_UNANSWERED)
-        log_error("that failed; plug the key in again");
+        log_error("%s cannot be started anew; plug it in again", exchange->model->name);
 }
 
 /* Too long for any command: the answer is lost, or the device is. */
@@ -646,7 +646,7 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
     }
     exchange->restart = err == ERR_NONE ? RESTARTED_NEVER : RESTART_UNANSWERED;
     if (err != ERR_NONE)
-        log_error("the key cannot be powered off, and a PIN may still be verified; plug the key in again");
+        log_error("%s cannot be powered off, and a PIN may still be verified; plug it in again", exchange->model->name);
     return err;
 }
 

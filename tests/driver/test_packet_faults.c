@@ -638,7 +638,8 @@ static void print_row(size_t n, const struct row *row, const struct result *resu
     char name[128], got[16], next[16];
     name_row(row, name, sizeof name);
     say_outcome(result->answered, result->code, result->status_word, got);
-    say_outcome(true, result->next_code, result->next_status_word, next);
+    say_outcome(result->next_code != IFD_SUCCESS || result->next_status_word > 0, result->next_code,
+                result->next_status_word, next); /* to a dead key none is sent */
     if (table)
         printf("| %zu | %s | %s %u of %u | %s | %s | %.1f | %s | %.1f | %s |\n", n, COMMAND_NAMES[row->command],
                row->way->in ? "IN" : "OUT", row->nth, row->of, row->way->name, got, (double)result->took_us / SECOND,

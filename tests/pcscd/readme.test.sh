@@ -96,6 +96,21 @@ metainfo_names_all_models() {
         "$(grep -hE '^(vendor|product)_id' "$top"/readers/*.toml | cut -c 1-19 | paste - - | sort -u | wc -l)"
 }
 
+# packet_faults MODEL NUMBER: so many rows are wrong.
+packet_faults() {
+    "$(built test_packet_faults)" "$1" --table >"$work/packet-faults-$1" && grep -q "rows, $2 wrong" "$work/packet-faults-$1"
+}
+
+packet_fault_rows() {
+    local model rest rows=0
+    while read -r model rest; do
+        [ -e "$work/packet-faults-$model" ] || packet_faults "$model" 0 || return
+        grep -qF "$rest" "$work/packet-faults-$model" || { echo "$model: it does not print $rest" && return 1; }
+        rows=$((rows + 1))
+    done < <(sed -n '/^| virtual key | command/,/^$/ s/^| \([a-z]*-[^ ]*\) /\1 /p' "$top/README.md")
+    equal "$rows" 10
+}
+
 # The table of patience in README, in the manual page and in the driver.
 patience_is_told() {
     local code page manual
@@ -208,6 +223,8 @@ does "readers/generate.py check"
 does "readers/generate.py readme README.md"
 does "tests/demo --help"
 does "tests/run --help"
+as "build-tests/tests/test_packet_faults nitrokey-3 --table" packet_faults nitrokey-3 0
+expect "README's rows of that table are what it prints" packet_fault_rows
 as "build-tests/tests/virtual-nitrokey --help" "$virtual_nitrokey" --help
 check "what was installed last is uninstalled" meson install -C build
 does "sudo ninja -C build uninstall"
