@@ -16,7 +16,7 @@
 #include "trace.h"
 #include "usb.h"
 
-/* All fields belong to exchange.c and recover.c; the levels write chain and rest of what is pending. */
+/* All fields belong to exchange.c, await.c and recover.c; the levels write chain and rest of what is pending. */
 struct exchange {
     struct usb_port *port;
     const struct model *model; /* see exchange_set_model(); the next three are to be set after exchange_open(), too */

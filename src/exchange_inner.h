@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* exchange_inner.h - what exchange.c and recover.c have of each other; nobody else includes it. */
+/* exchange_inner.h - what exchange.c, await.c and recover.c have of each other; nobody else includes it. */
 #pragma once
 #include "exchange.h"
+
+#define FIRST_SIGN_MS 5000 /* a living key of which it is known gives a sign of life in less than a third of this */
 
 /* Sends a message and waits for its answer, whatever is pending. */
 enum err exchange_send(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
@@ -10,6 +12,15 @@ enum err exchange_send(struct exchange *exchange, const struct ccid_command *com
 /* Waits for the answer that is expected; all else is dropped. ERR_DEAD: the device should have been heard by now. */
 enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                         struct ccid_answer *answer);
+
+/* Posts the IN transfer for what comes next. */
+enum err exchange_post_in(struct exchange *exchange);
+
+/* Ends the IN transfer. How much it had brought is not always told, so that is lost. */
+void exchange_take_back_in(struct exchange *exchange);
+
+/* Patience has ended: whether the whole answer has come all the same, without the end of its transfer. */
+bool exchange_has_come(struct exchange *exchange, const struct ccid_expectation *expected, struct ccid_answer *answer);
 
 /* A vigil that begins now and is of no command's patience. */
 struct vigil exchange_own_vigil(const struct exchange *exchange, struct patience patience);
