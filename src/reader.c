@@ -1,52 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reader.c - one plugged-in key: open, close, lock, presence; and the table of Luns. */
-#include "reader.h"
-#include <pthread.h>
-#include <stdatomic.h>
+/* reader.c - one plugged-in key: open, close, its card; and the table of Luns. */
 #include <stdlib.h>
 #include <string.h>
-#include "card.h"
-#include "exchange.h"
 #include "log.h"
-#include "patience.h"
 #include "place.h"
-#include "presence.h"
-#include "reader_file.h"
-#include "trace.h"
+#include "reader_inner.h"
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start, or to be heard */
 #define START_GRACE_MS 200      /* the times of a firmware are not exact */
-#define CLAIM_RETRY_MS 1000     /* while another program holds the key; a claim sends nothing */
-#define COLLECT_LEAST_MS 2000   /* to listen for less would tell nothing; a stop or a call ends it all the same */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
 #define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
-
-struct reader {
-    unsigned long lun;
-    unsigned references; /* under table_lock */
-    struct usb_place place;
-    struct usb_identity identity;
-    struct ccid_class class;
-    const struct model *model;
-    struct patience_table patience;
-
-    pthread_mutex_t lock; /* port, exchange and card: one call at a time; see take() */
-    atomic_uint wanted;   /* so many threads wait for the lock, or have it, for a call of pcscd's */
-    atomic_bool collecting; /* the poller has the lock, and waits for what is pending */
-    struct usb_port *port;
-    struct exchange exchange;
-    struct card card;
-    struct progress progress;
-    struct trace trace;
-    int64_t opened_ms;
-    bool opening; /* until the first power on has ended */
-    bool usable;  /* the last power on has succeeded */
-    enum reader_state state;       /* as told in its file */
-    atomic_llong held_until_ms;    /* of presence_clock_ms(); 0: it is not held back */
-
-    struct presence_state presence;
-};
 
 /* ---- the table of Luns ---- */
 
@@ -92,149 +56,6 @@ void reader_release(struct reader *reader)
     reader->references--;
     pthread_cond_broadcast(&table_changed);
     pthread_mutex_unlock(&table_lock);
-}
-
-/* ---- the lock ---- */
-
-/* The poller gives way at once to whoever has been called by pcscd. */
-static void take(struct reader *reader)
-{
-    atomic_fetch_add(&reader->wanted, 1);
-    if (atomic_load(&reader->collecting))
-        usb_interrupt(reader->port);
-    pthread_mutex_lock(&reader->lock);
-}
-
-/* Some firmware has to be read, or it loses an answer, or its life. */
-static bool must_be_read(const struct reader *reader)
-{
-    const struct exchange *const exchange = &reader->exchange;
-    if (!reader->model->dies_when_disturbed || exchange->dead || exchange_held_ms(exchange) > 0)
-        return false;
-    return exchange->inherited || exchange->pending->phase != PENDING_NOTHING;
-}
-
-static enum reader_state state_of(const struct reader *reader)
-{
-    if (reader->exchange.dead)
-        return READER_DEAD;
-    if (exchange_held_ms(&reader->exchange) > 0)
-        return READER_HELD;
-    return exchange_owes(&reader->exchange) ? READER_LATE : READER_SERVED;
-}
-
-/* Tells in the file of the key, and of one that is held back in the log, what has changed. Under the lock. */
-static void tell_state(struct reader *reader)
-{
-    const enum reader_state state = state_of(reader);
-    const int64_t held_ms = exchange_held_ms(&reader->exchange);
-    if (state == READER_SERVED && !must_be_read(reader))
-        presence_set_away(&reader->presence, false);
-    if (state == reader->state)
-        return;
-    reader->state = state;
-    atomic_store(&reader->held_until_ms, held_ms > 0 ? presence_clock_ms() + held_ms : 0);
-    reader_file_write(reader->identity.bus, reader->identity.address, reader->lun, state, held_ms);
-    if (state == READER_HELD)
-        log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is shown "
-                  "without a card for %lld min at most; unplug it and plug it in again to use it at once",
-                  reader->model->name, (long long)(held_ms + 59999) / 60000);
-}
-
-static void give(struct reader *reader)
-{
-    tell_state(reader);
-    const bool work = must_be_read(reader);
-    pthread_mutex_unlock(&reader->lock);
-    if (atomic_fetch_sub(&reader->wanted, 1) == 1 && work)
-        presence_set_work(&reader->presence);
-}
-
-/* ---- presence ---- */
-
-/* Draws the consequences of an error for everybody else who looks at the reader. */
-static enum err note(struct reader *reader, enum err err)
-{
-    if (err == ERR_GONE)
-        presence_set_gone(&reader->presence);
-    else if (err == ERR_CARD_RESET)
-        presence_set_card_lost(&reader->presence);
-    else if (err == ERR_DEAD || err == ERR_HELD)
-        presence_set_away(&reader->presence, true);
-    return err;
-}
-
-enum presence reader_presence(struct reader *reader)
-{
-    return presence_now(&reader->presence);
-}
-
-/* ERR_NONE, ERR_BUSY, or why the key is of no use. */
-static enum err claim(struct reader *reader)
-{
-    take(reader);
-    const enum err err = usb_claim(reader->port);
-    give(reader);
-    presence_set_claimed(&reader->presence, err == ERR_NONE);
-    return note(reader, err);
-}
-
-/* Waits for what is pending, until it has come, a stop, a call, or the deadline. */
-static void collect(struct reader *reader, int64_t deadline)
-{
-    if (!reader->model->dies_when_disturbed || pthread_mutex_trylock(&reader->lock) != 0)
-        return; /* whoever has the lock reads, and tells if something is left */
-    struct exchange *const exchange = &reader->exchange;
-    const int64_t now = exchange_now_ms(exchange), left = deadline - presence_clock_ms();
-    const uint32_t limit = left < COLLECT_LEAST_MS ? COLLECT_LEAST_MS : left > INT32_MAX ? INT32_MAX : (uint32_t)left;
-    struct vigil vigil = {
-        .class = PATIENCE_STATUS, .patience = { limit, limit }, .begun_ms = now, .heard_ms = now,
-    };
-    enum err err = ERR_INTERRUPTED;
-    atomic_store(&reader->collecting, true);
-    exchange->interruptible = true;
-    if (atomic_load(&reader->wanted) == 0 && !presence_stop_is_due(&reader->presence) && must_be_read(reader))
-        err = exchange_recover(exchange, &vigil);
-    exchange->interruptible = false;
-    atomic_store(&reader->collecting, false);
-    tell_state(reader);
-    pthread_mutex_unlock(&reader->lock);
-    (void)note(reader, err);
-}
-
-/* The next moment to do something: one that is held back may be served then. That the holder lets go is not told by anything: a node may stay open without its
- * interface, and a watch on it says "closed" before the kernel has released the interface. */
-static int64_t next_look(struct reader *reader, int64_t deadline)
-{
-    const int64_t now = presence_clock_ms(), held_until = atomic_load(&reader->held_until_ms);
-    int64_t next = held_until > now ? held_until : deadline;
-    if (!presence_is_claimed(&reader->presence))
-        next = now + CLAIM_RETRY_MS;
-    return next < deadline ? next : deadline;
-}
-
-enum err reader_poll(struct reader *reader, int timeout_ms)
-{
-    const int64_t deadline = presence_clock_ms() + timeout_ms;
-    bool done = presence_enter_poll(&reader->presence);
-    while (!done) {
-        if (!presence_is_claimed(&reader->presence) && claim(reader) == ERR_NONE) {
-            log_info("the other program has let go of the key: taking it");
-            break;
-        }
-        if (presence_is_claimed(&reader->presence))
-            collect(reader, deadline);
-        done = presence_sleep(&reader->presence, next_look(reader, deadline)) == PRESENCE_STOP ||
-               presence_clock_ms() >= deadline;
-    }
-    return reader_presence(reader) == READER_GONE ? ERR_GONE : ERR_NONE;
-}
-
-void reader_stop_poll(struct reader *reader)
-{
-    presence_wake(&reader->presence);
-    if (atomic_load(&reader->collecting))
-        usb_interrupt(reader->port);
 }
 
 /* ---- open and close ---- */
@@ -319,7 +140,7 @@ static enum err first_contact(struct reader *reader)
     const enum err err = exchange_first_contact(&reader->exchange, &vigil);
     if (err != ERR_HELD && err != ERR_DEAD && err != ERR_TIMEOUT)
         return err;
-    presence_set_away(&reader->presence, err != ERR_TIMEOUT || must_be_read(reader));
+    presence_set_away(&reader->presence, err != ERR_TIMEOUT || reader_must_be_read(reader));
     if (err == ERR_TIMEOUT)
         log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
     return ERR_NONE;
@@ -327,7 +148,7 @@ static enum err first_contact(struct reader *reader)
 
 static enum err take_key(struct reader *reader)
 {
-    const enum err err = claim(reader);
+    const enum err err = reader_claim(reader);
     if (err == ERR_NONE)
         return first_contact(reader);
     if (err != ERR_BUSY)
@@ -380,7 +201,7 @@ enum err reader_open(unsigned long lun, const char *device_name)
         return err;
     }
     reader_file_write(bus, address, lun, READER_SERVED, 0);
-    tell_state(reader);
+    reader_tell_state(reader);
     return ERR_NONE;
 }
 
@@ -437,7 +258,7 @@ static enum err note_power(struct reader *reader, bool was_usable, enum err err)
 {
     if (err == ERR_TIMEOUT || (err != ERR_NONE && was_usable))
         presence_set_card_lost(&reader->presence);
-    return note(reader, err);
+    return reader_note(reader, err);
 }
 
 /* cold: power off first. */
@@ -445,7 +266,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
 {
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
-    take(reader);
+    reader_take(reader);
     struct vigil vigil = power_vigil(reader);
     const bool was_usable = reader->usable;
     enum err err = cold ? card_power_off(&reader->card, &vigil) : ERR_NONE;
@@ -455,7 +276,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
     (void)explain(reader, err);
-    give(reader);
+    reader_give(reader);
     return note_power(reader, was_usable, err);
 }
 
@@ -473,17 +294,17 @@ enum err reader_power_off(struct reader *reader)
 {
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
-    take(reader);
+    reader_take(reader);
     enum err err = ERR_NONE;
     /* pcscd holds up every SCardConnect meanwhile; to such a key power off is nothing */
-    if (exchange_owes(&reader->exchange) && must_be_read(reader) && reader_presence(reader) == READER_PRESENT) {
+    if (exchange_owes(&reader->exchange) && reader_must_be_read(reader) && reader_presence(reader) == READER_PRESENT) {
         card_lose_power(&reader->card);
     } else {
         struct vigil vigil = power_vigil(reader);
         err = card_power_off(&reader->card, &vigil);
     }
-    give(reader);
-    return note(reader, err);
+    reader_give(reader);
+    return reader_note(reader, err);
 }
 
 enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu_length, uint8_t *answer, size_t size,
@@ -492,14 +313,14 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
     *length = 0;
     if (!presence_is_claimed(&reader->presence))
         return ERR_BUSY;
-    take(reader);
+    reader_take(reader);
     const bool was_powered = card_atr(&reader->card) != NULL;
     const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
     const bool lost = was_powered && !card_atr(&reader->card);
-    give(reader);
+    reader_give(reader);
     if (lost)
         presence_set_card_lost(&reader->presence);
-    return note(reader, err);
+    return reader_note(reader, err);
 }
 
 /* ---- facts ---- */
@@ -518,18 +339,18 @@ bool reader_atr(struct reader *reader, struct atr *atr)
 {
     if (reader_presence(reader) != READER_PRESENT)
         return false;
-    take(reader);
+    reader_take(reader);
     const struct atr *present = card_atr(&reader->card);
     if (present)
         *atr = *present;
-    give(reader);
+    reader_give(reader);
     return present != NULL;
 }
 
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size)
 {
-    take(reader);
+    reader_take(reader);
     const size_t length = usb_string(reader->port, which, text, size);
-    give(reader);
+    reader_give(reader);
     return length;
 }
