@@ -224,6 +224,7 @@ does "readers/generate.py readme README.md"
 does "tests/demo --help"
 does "tests/run --help"
 as "build-tests/tests/test_packet_faults nitrokey-3 --table" packet_faults nitrokey-3 0
+as "build-tests/tests/test_packet_faults MODEL --table" packet_faults nitrokey-pro-2 0
 expect "README's rows of that table are what it prints" packet_fault_rows
 as "build-tests/tests/virtual-nitrokey --help" "$virtual_nitrokey" --help
 check "what was installed last is uninstalled" meson install -C build
