@@ -2,7 +2,7 @@
 # at_work.sh - a Nitrokey 3 named "key" that generates while something happens to pcscd or its clients. To be sourced by
 # bash after story.sh.
 
-model=nitrokey-3 aid=D276000124010304000F1234567800009000
+model=${at_work_model:-nitrokey-3} aid=D276000124010304000F1234567800009000
 tool=$(built ifd-nitrokey)
 
 # begin: a client generates; until the key is at work.
