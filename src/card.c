@@ -96,8 +96,10 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     *length = 0;
     if (!card->powered)
         return ERR_NOT_POWERED;
-    if (apdu_length < 4)
-        return ERR_PROTOCOL;
+    if (apdu_length < 4) {
+        log_debug("a command of %zu bytes was not sent: it has 4 at least", apdu_length);
+        return ERR_UNSUPPORTED;
+    }
     if (card->max_command > 0 && apdu_length > card->max_command) {
         log_error("a command of %zu bytes was not sent: the firmware of %s takes %zu at most", apdu_length,
                   card->exchange->model->name, card->max_command);

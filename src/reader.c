@@ -153,6 +153,7 @@ static enum err take_key(struct reader *reader)
         return first_contact(reader);
     if (err != ERR_BUSY)
         return err;
+    reader->opening = false; /* nothing waits for the first power on, whenever that is */
     log_error("%s is held by another program, so it is shown without a card. If that is GnuPG's scdaemon, write the "
               "line disable-ccid into ~/.gnupg/scdaemon.conf and run: gpgconf --kill scdaemon", reader->model->name);
     return ERR_NONE;
@@ -350,7 +351,8 @@ bool reader_atr(struct reader *reader, struct atr *atr)
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size)
 {
     reader_take(reader);
-    const size_t length = usb_string(reader->port, which, text, size);
+    const bool at_rest = reader->exchange.pending->phase <= PENDING_NOTHING; /* or it is asked nothing */
+    const size_t length = at_rest ? usb_string(reader->port, which, text, size) : 0;
     reader_give(reader);
     return length;
 }

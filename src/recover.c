@@ -139,6 +139,7 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
             return ERR_NONE;
         }
     }
+    exchange->sequence = sequence; /* also the next time: an answer may come late */
     return ERR_IO;
 }
 

@@ -283,7 +283,7 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     SCARD_IO_HEADER pci = { .Protocol = 1, .Length = sizeof pci };
     assert_int_equal(IFDHTransmitToICC(LUN + 7, pci, byte, 5, byte, &length, &pci), IFD_COMMUNICATION_ERROR);
     length = sizeof byte;
-    assert_int_equal(IFDHTransmitToICC(LUN, pci, byte, 3, byte, &length, &pci), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(IFDHTransmitToICC(LUN, pci, byte, 3, byte, &length, &pci), IFD_ERROR_NOT_SUPPORTED);
     assert_int_equal(length, 0);
     length = sizeof byte;
     pci.Protocol = 0;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <PCSC/reader.h>
 #include <sys/stat.h>
 #include <openssl/evp.h>
 #include "pending.h"
@@ -122,6 +123,20 @@ static struct bench *given_up(void)
     bench_expect(b, VERIFY_ADMIN, 0x9000);
     assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
     return b;
+}
+
+/* Not even by a control transfer. */
+static void a_key_that_owes_an_answer_is_not_asked_for_its_name(void **state)
+{
+    (void)state;
+    unsigned char name[64];
+    DWORD length = sizeof name;
+    struct bench *b = given_up();
+    assert_int_not_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name), IFD_SUCCESS);
+    bench_expect(b, GET_AID, 0x9000);
+    length = sizeof name;
+    assert_int_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name), IFD_SUCCESS);
+    bench_free(b);
 }
 
 static void a_late_answer_is_read_though_nobody_calls(void **state)
@@ -376,6 +391,7 @@ int main(int argc, char *argv[])
         TEST(objects_of_all_sizes_go_both_ways),
         TEST(a_command_longer_than_the_firmware_takes_is_refused_at_once),
         TEST(a_command_that_was_given_up_is_waited_for),
+        TEST(a_key_that_owes_an_answer_is_not_asked_for_its_name),
         TEST(a_late_answer_is_read_though_nobody_calls),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),

@@ -149,6 +149,18 @@ static void a_stale_packet_before_the_answer_is_skipped(void **state)
     assert_false(ccid_find_answer(bytes, sizeof bytes, PACKET, &EXPECTED, &answer));
 }
 
+static void nothing_within_an_answer_is_taken_for_one(void **state)
+{
+    (void)state;
+    uint8_t bytes[PACKET + 12] = { 0x80, 60, 0, 0, 0, 0, 7 }; /* and six bytes more than it says */
+    const uint8_t forged[] = { 0x80, 2, 0, 0, 0, 0, 7, 0, 0, 0, 0x90, 0x00 };
+    memcpy(bytes + PACKET, forged, sizeof forged);
+    struct ccid_answer answer;
+    assert_true(ccid_find_answer(bytes, sizeof bytes, PACKET, &EXPECTED, &answer));
+    assert_ptr_equal(answer.data, bytes + 10);
+    assert_int_equal(answer.length, 60);
+}
+
 static void an_answer_that_says_it_is_longer_is_not_complete(void **state)
 {
     (void)state;
@@ -183,6 +195,7 @@ int main(void)
         TEST(an_answer_is_found_with_all_it_says),
         TEST(an_answer_to_another_command_is_not_taken),
         TEST(a_stale_packet_before_the_answer_is_skipped),
+        TEST(nothing_within_an_answer_is_taken_for_one),
         TEST(an_answer_that_says_it_is_longer_is_not_complete),
         TEST(less_than_a_header_is_no_answer),
     };
