@@ -298,7 +298,7 @@ stalled-out) must=recovery && after tell key stall out ;;
 lost-wtx-answer) scripted=8 && key_options=(--generate "8,wtx=3,multiplier=1") && while_generating 2 tell key mishear 1 ;;
 corrupt-*-once) after tell key corrupt "$(cut -d - -f 2 <<<"$behaviour")" 1 ;;
 corrupt-*-20) must=recovery && after tell key corrupt "$(cut -d - -f 2 <<<"$behaviour")" 20 ;;
-mute-5-s) must=recovery scripted=5 && after b_mute ;;
+mute-5-s) must=recovery scripted=5 limit=180 && after b_mute ;; # a Pro waits for its card for two minutes
 touch-not-given) must=recovery scripted=15 && b_touch ;;
 client-killed) must=recovery scripted=20 && key_options=(--generate "$(quiet 20)") && while_generating 5 kill_client ;;
 pcscd-killed) must=recovery scripted=20 && key_options=(--generate "$(quiet 20)") && while_generating 5 kill_and_restart_pcscd ;;
