@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * await.c - the way in: what a device sends is read until the answer is there or the vigil has ended. Time extensions renew
- * the vigil; what answers no command is dropped; a transfer that fails is read for once more.
+ * await.c - the way in: what a device sends is read until the answer is there or the vigil has ended. Time extensions
+ * renew the vigil; what answers no command is dropped; a transfer that fails is read for once more.
  */
 #include <string.h>
 #include "exchange_inner.h"

@@ -106,7 +106,7 @@ bool ccid_find_answer(const uint8_t *bytes, size_t length, size_t packet_size,
         return false;
     for (size_t at = 0; at + CCID_HEADER <= length; at += packet_size) {
         *answer = view(bytes + at, length - at);
-        /* something stale may be before it; the first whole one counts, and what its data look like is nobody's concern */
+        /* the first whole one counts, whatever its data look like; behind something stale it must fit */
         if (belongs(answer, expected) && answer->complete && (at == 0 || answer->length == length - at - CCID_HEADER))
             return true;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * reader_file.h - tells which of pcscd's readers is which key's, and why one is not served: pcscd gives equal keys without
- * serial numbers names that differ by a number only, the upper half of the Lun, which nobody else can assign to a place
- * on the bus; and it shows all that is wrong as a missing card.
+ * reader_file.h - tells which of pcscd's readers is which key's, and why one is not served: pcscd gives equal keys
+ * without serial numbers names that differ by a number only, the upper half of the Lun, which nobody else can assign to
+ * a place on the bus; and it shows all that is wrong as a missing card.
  */
 #pragma once
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * reader_poll.c - who has the key: the calls of pcscd, one at a time, or else its polling thread, which reads what is owed and
- * waits for a holder to let go; and what pcscd and the tools are told of it meanwhile.
+ * reader_poll.c - who has the key: the calls of pcscd, one at a time, or else its polling thread, which reads what is owed
+ * and waits for a holder to let go; and what pcscd and the tools are told of it meanwhile.
  */
 #include "log.h"
 #include "reader_inner.h"
@@ -51,8 +51,8 @@ void reader_tell_state(struct reader *reader)
     atomic_store(&reader->held_until_ms, held_ms > 0 ? presence_clock_ms() + held_ms : 0);
     reader_file_write(reader->identity.bus, reader->identity.address, reader->lun, state, held_ms);
     if (state == READER_HELD)
-        log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is shown "
-                  "without a card for %lld min at most; unplug it and plug it in again to use it at once",
+        log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is "
+                  "shown without a card for %lld min at most; unplug it and plug it in again to use it at once",
                   reader->model->name, (long long)(held_ms + 59999) / 60000);
 }
 
@@ -117,8 +117,8 @@ static void collect(struct reader *reader, int64_t deadline)
     (void)reader_note(reader, err);
 }
 
-/* The next moment to do something: one that is held back may be served then. That the holder lets go is not told by anything: a node may stay open without its
- * interface, and a watch on it says "closed" before the kernel has released the interface. */
+/* The next moment to do something: one that is held back may be served then. That a holder lets go is not told by anything:
+ * a node may stay open without its interface, and a watch on it says "closed" before the kernel has released that. */
 static int64_t next_look(struct reader *reader, int64_t deadline)
 {
     const int64_t now = presence_clock_ms(), held_until = atomic_load(&reader->held_until_ms);

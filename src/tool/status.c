@@ -182,8 +182,8 @@ const char *status_reader_in_words(const struct status_reader *reader, char word
         return "a command was given up, and the key may still be at work for it: the next one waits for that";
     if (strcmp(reader->state, "held") != 0)
         return NULL;
-    snprintf(words, STATUS_WORDS, "held back for %lld:%02lld at most, since it may be at work for a pcscd that has ended, and "
-             "a command would make its firmware stop: unplug it and plug it in again to use it at once", left_s / 60,
-             left_s % 60);
+    snprintf(words, STATUS_WORDS, "held back for %lld:%02lld at most, since it may be at work for a pcscd that has ended, "
+             "and a command would make its firmware stop: unplug it and plug it in again to use it at once",
+             left_s / 60, left_s % 60);
     return words;
 }

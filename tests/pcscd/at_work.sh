@@ -42,7 +42,8 @@ serves_anew() {
 
 # is_held_back: and list, watch and the log say so.
 is_held_back() {
-    wait_until 10 lists "held back for [0-9:]* at most" && cards_present 0 && logged "may be at work for a pcscd that has ended"
+    wait_until 10 lists "held back for [0-9:]* at most" && cards_present 0 &&
+        logged "may be at work for a pcscd that has ended"
 }
 
 # serves_or_is_held_back: when it has ended; or else, as it could not be heard again, until it is plugged in anew.

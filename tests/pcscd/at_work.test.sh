@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# at_work.test.sh - a Nitrokey 3 generates for 20 s while its command is given up, its client is killed, or pcscd ends. A
-# command meanwhile would make its firmware panic when the 20 s are over: nobody sends one, and it goes on to serve. Where
-# nothing tells the driver whether it is still at work, the user is told to plug it in anew.
+# at_work.test.sh - a Nitrokey 3 generates for 20 s while its command is given up, its client is killed, or pcscd ends.
+# A command meanwhile would make its firmware panic when the 20 s are over: nobody sends one, and it goes on to serve.
+# Where nothing tells the driver whether it is still at work, the user is told to plug it in anew.
 . "$(dirname "$0")/../bus/lib.sh"
 if [ $# = 0 ]; then # firmware before 1.6 dies even of not being read
-    each_model given-up given-up-later client-killed two-clients killed-0 killed-2 killed-10 killed-60 stopped-0 stopped-10 \
-        unplugged-given-up unplugged-client-killed unplugged-killed dead \
+    each_model given-up given-up-later client-killed two-clients killed-0 killed-2 killed-10 killed-60 stopped-0 \
+        stopped-10 unplugged-given-up unplugged-client-killed unplugged-killed dead \
         given-up@1.5 client-killed@1.5 killed-0@1.5 killed-10@1.5
 fi
 on_bus "$@"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# at_work.sh - Debian's pcscd.service ends while a Nitrokey 3 is at work. To be sourced by bash after lib.sh; pcscd.socket is
-# started by the scenario.
+# at_work.sh - Debian's pcscd.service ends while a Nitrokey 3 is at work. To be sourced by bash after lib.sh; pcscd.socket
+# is started by the scenario.
 . "$here/../pcscd/at_work.sh"
 
 # The next pcscd gives a generation up after 8 s.

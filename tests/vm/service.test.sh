@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# service.test.sh - Debian 12's pcscd.service is restarted, or ends by --auto-exit, while a Nitrokey 3 generates: the key goes on
-# to serve, or the user is told what to do. For Debian 13 that is a part of rundir.test.sh.
+# service.test.sh - Debian 12's pcscd.service is restarted, or ends by --auto-exit, while a Nitrokey 3 generates: the key
+# goes on to serve, or the user is told what to do. For Debian 13 that is a part of rundir.test.sh.
 # It needs systemd, for that unit.
 . "$(dirname "$0")/lib.sh"
 . "$here/../vm/at_work.sh"
