@@ -235,6 +235,7 @@ b_touch() {
 }
 
 b_two_clients() {
+    sent_at_once[key]=yes
     key_options=(--generate "$(quiet 10)")
     while_generating 1 other_client
 }
