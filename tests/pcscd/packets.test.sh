@@ -82,7 +82,7 @@ is_served() {
 
 # An answer without an end is given up when patience ends: on cards that speak T=1 that is 13 s at least.
 impatient=IFD_NITROKEY_PATIENCE=ordinary=5s
-limit=8 # seconds of a step of which a packet fails
+limit=20 # seconds of a step of which a packet fails, and in which a busy machine may look for an RSA key
 
 # strikes FAULT STEP: a packet of this step fails. Its line is in $struck.
 strikes() {
@@ -205,7 +205,7 @@ for fault in "unacknowledged out 1" "lost in 2" "unacknowledged in 2" "babble in
 done
 case $model in
 nitrokey-storage-hs-*) ;; # no answer fills a packet of 512 bytes
-*) limit=20 expect "it reads: no-zlp in 1" reads "no-zlp in 1" ;;
+*) limit=30 expect "it reads: no-zlp in 1" reads "no-zlp in 1" ;;
 esac
 expect "it generates a key: lost in 4" generates "lost in 4"
 for fault in "nak out 1 2" "nak in 2 2"; do
