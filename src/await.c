@@ -194,7 +194,6 @@ static enum err after_news(struct exchange *exchange, const struct usb_news *new
     return ERR_IO;
 }
 
-/* Nobody tells how much it had brought. */
 void exchange_take_back_in(struct exchange *exchange)
 {
     (void)usb_take_back_in(exchange->port);
@@ -253,6 +252,6 @@ bool exchange_has_come(struct exchange *exchange, const struct ccid_expectation 
     }
     heard(exchange);
     record(exchange, length, answer->data - CCID_HEADER);
-    log_info("the end of an answer was missing");
+    log_info("%s has left out the end of an answer", exchange->model->name);
     return true;
 }

@@ -138,11 +138,12 @@ static enum err first_contact(struct reader *reader)
     struct vigil whole = vigil_begin(&reader->patience, PATIENCE_POWER, reader->opened_ms);
     struct vigil vigil = vigil_within(&whole, limit_ms, reader->opened_ms);
     const enum err err = exchange_first_contact(&reader->exchange, &vigil);
-    if (err != ERR_HELD && err != ERR_DEAD && err != ERR_TIMEOUT)
+    if (err == ERR_HELD || err == ERR_DEAD)
+        return ERR_NONE; /* see reader_tell_state() */
+    if (err != ERR_TIMEOUT)
         return err;
-    presence_set_away(&reader->presence, err != ERR_TIMEOUT || reader_must_be_read(reader));
-    if (err == ERR_TIMEOUT)
-        log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
+    presence_set_away(&reader->presence, reader_must_be_read(reader));
+    log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
     return ERR_NONE;
 }
 

@@ -51,5 +51,6 @@ enum err reader_claim(struct reader *reader);
 /* Whether somebody has to go on reading: some firmware loses an answer otherwise, or its life. Under the lock. */
 bool reader_must_be_read(const struct reader *reader);
 
-/* Tells in the file of the key, and of one that is held back in the log, what has changed. Under the lock. */
+/* Tells pcscd and, in the file of the key, everybody how it is now; of one that is held back the log tells as well. Under
+ * the lock. */
 void reader_tell_state(struct reader *reader);

@@ -38,13 +38,14 @@ static enum reader_state state_of(const struct reader *reader)
     return exchange_owes(&reader->exchange) ? READER_LATE : READER_SERVED;
 }
 
-/* Tells in the file of the key, and of one that is held back in the log, what has changed. Under the lock. */
+/* Of one to which no command may be sent there is no card. */
 void reader_tell_state(struct reader *reader)
 {
     const enum reader_state state = state_of(reader);
     const int64_t held_ms = exchange_held_ms(&reader->exchange);
-    if (state == READER_SERVED && !reader_must_be_read(reader))
-        presence_set_away(&reader->presence, false);
+    const bool away = state == READER_HELD || state == READER_DEAD;
+    if (away || (state == READER_SERVED && !reader_must_be_read(reader))) /* else it is as it was */
+        presence_set_away(&reader->presence, away);
     if (state == reader->state)
         return;
     reader->state = state;
@@ -74,8 +75,6 @@ enum err reader_note(struct reader *reader, enum err err)
         presence_set_gone(&reader->presence);
     else if (err == ERR_CARD_RESET)
         presence_set_card_lost(&reader->presence);
-    else if (err == ERR_DEAD || err == ERR_HELD)
-        presence_set_away(&reader->presence, true);
     return err;
 }
 

@@ -65,8 +65,8 @@ static void print_state(const struct key *key)
 {
     struct status_reader reader;
     char words[STATUS_WORDS];
-    const char *const why =
-        status_reader(RUN_DIRECTORY, key->bus, key->address, &reader) ? status_reader_in_words(&reader, words) : NULL;
+    (void)status_reader(RUN_DIRECTORY, key->bus, key->address, &reader);
+    const char *const why = status_reader_in_words(&reader, words);
     if (why)
         printf("  state     %s\n", why);
 }

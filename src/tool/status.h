@@ -28,7 +28,7 @@ struct status_reader {
     int64_t until;  /* when one that is held back will be served at the latest */
 };
 
-/* false: no driver tells anything of it. */
+/* false: no driver tells anything of it; *reader says so then, too. */
 bool status_reader(const char *directory, unsigned bus, unsigned address, struct status_reader *reader);
 
 #define STATUS_WORDS 256

@@ -22,7 +22,7 @@ lists() {
 }
 
 lists_nothing() {
-    not grep -q '^  state' <("$tool" list)
+    "$tool" list >"$work/listed" && grep -q '^  reader ' "$work/listed" && not grep '^  state' "$work/listed"
 }
 
 doctor_says() {
