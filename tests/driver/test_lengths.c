@@ -47,11 +47,11 @@ static struct traffic {
     size_t in, out;
 } traffic;
 
-static void count(void *context, bool received, bool full, const uint8_t *bytes, size_t length)
+static void count(void *context, enum libusb_virtual_event event, const uint8_t *bytes, size_t length)
 {
-    (void)context, (void)full, (void)bytes, (void)length;
-    traffic.in += received;
-    traffic.out += !received;
+    (void)context, (void)bytes, (void)length;
+    traffic.in += event != TAP_SENT;
+    traffic.out += event == TAP_SENT;
 }
 
 static struct answer counted(struct bench *b, const char *get)

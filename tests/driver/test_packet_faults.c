@@ -214,11 +214,10 @@ void log_msg(const int priority, const char *format, ...)
         printf("          %s\n", line);
 }
 
-static void show_transfer(void *slot, bool received, bool full, const uint8_t *bytes, size_t length)
+static void show_transfer(void *slot, enum libusb_virtual_event event, const uint8_t *bytes, size_t length)
 {
     const size_t most = 24;
-    (void)full;
-    printf("%9.3f %s %3zu:", (double)virtual_now_us(slot) / SECOND, received ? "IN " : "OUT", length);
+    printf("%9.3f %s %3zu:", (double)virtual_now_us(slot) / SECOND, event == TAP_SENT ? "OUT" : "IN ", length);
     for (size_t i = 0; i < length && i < most; i++)
         printf(" %02x", bytes[i]);
     printf("%s\n", length > most ? " ..." : "");

@@ -257,7 +257,6 @@ static void close_it(struct session *s)
 
 static void be_honest(struct session *s)
 {
-    virtual_pass(s->slot, 3 * 1000 * 1000); /* what was planned */
     virtual_unplug(s->slot);
     hostile_reform(s->hostile);
     virtual_plug(s->slot);

@@ -219,9 +219,11 @@ static size_t honest(struct hostile *h, uint8_t out[HONEST_ANSWER_MAX + HEADER])
 
 /* ---- actions ---- */
 
-static void unplug(void *slot)
+static void unplug(void *context)
 {
-    virtual_unplug(slot);
+    const struct hostile *const h = context;
+    if (!h->reformed) /* what was planned is over by then */
+        virtual_unplug(h->slot);
 }
 
 static void say_extensions(struct hostile *h, unsigned count)
@@ -361,7 +363,7 @@ static bool act_beside(struct hostile *h, enum action action)
     case EMPTY:
         return say(h, 0, NULL, 0), true;
     case UNPLUG:
-        return (void)virtual_at(h->slot, h->device.now_us + take_delay_us(h), unplug, h->slot), true;
+        return (void)virtual_at(h->slot, h->device.now_us + take_delay_us(h), unplug, h), true;
     case INTERRUPT:
         length = take(h);
         return (void)take_bytes(h, &length), true;
@@ -675,7 +677,8 @@ bool hostile_over(const struct hostile *hostile)
     for (size_t i = 0; i < hostile->count; i++)
         if (hostile->items[(hostile->first + i) % ITEMS].due_us > now_us)
             return false;
-    return hostile->left == 0 && now_us >= hostile->blocked_until_us && now_us >= hostile->deaf_until_us;
+    return hostile->left == 0 && !hostile->block_after_one && now_us >= hostile->blocked_until_us &&
+           now_us >= hostile->deaf_until_us;
 }
 
 bool hostile_has_right_descriptors(const struct hostile *hostile)
@@ -686,6 +689,7 @@ bool hostile_has_right_descriptors(const struct hostile *hostile)
 void hostile_reform(struct hostile *hostile)
 {
     hostile->left = 0;
+    hostile->reformed = true;
     hostile->flags &= 1;
     show_the_models(hostile);
 }

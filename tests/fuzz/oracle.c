@@ -15,7 +15,7 @@ enum edc { LRC = 1, CRC = 2 };
 struct event {
     bool received;
     const uint8_t *bytes;
-    size_t length;
+    size_t length, last; /* of its last transfer */
 };
 
 struct part {
@@ -28,11 +28,14 @@ static struct event events[EVENTS];
 static uint8_t arena[ARENA];
 static size_t event_count, used, command_begin, packet_size;
 static bool full; /* more came than can be remembered: nothing is judged any more */
-static bool unfinished; /* the last event is a message that its header says is longer */
+static bool unfinished; /* what follows may belong to the last event */
 
-static void tell(bool received, const uint8_t *bytes, size_t length)
+static void tell(enum libusb_virtual_event what, const uint8_t *bytes, size_t length)
 {
-    fprintf(stderr, "%s %zu:", received ? "  in " : "  out", length);
+    static const char *const WORDS[] = {
+        [TAP_SENT] = "out", [TAP_RECEIVED] = "in ", [TAP_FULL] = "in full", [TAP_TAKEN_BACK] = "in, taken back",
+    };
+    fprintf(stderr, "  %s %zu:", WORDS[what], length);
     for (size_t i = 0; i < length && i < 40; i++)
         fprintf(stderr, " %02x", bytes[i]);
     fprintf(stderr, "\n");
@@ -43,32 +46,34 @@ static size_t said(const uint8_t *m)
     return (size_t)m[1] | (size_t)m[2] << 8 | (size_t)m[3] << 16 | (size_t)m[4] << 24;
 }
 
-/* What a message is read by: one transfer, or one of a single packet and then another. */
-static void add(bool received, bool filled, size_t length)
+/* What a message is read by: one transfer; or one that is full and whose header says that there is more, or some that were
+ * taken back, and then another. */
+static void add(enum libusb_virtual_event what, size_t length)
 {
-    struct event *const last = event_count > 0 ? &events[event_count - 1] : NULL;
-    const bool joined = received && unfinished;
-    unfinished = received && !joined && filled && length == packet_size && length >= HEADER &&
-              said(arena + used) > length - HEADER;
-    if (joined)
-        last->length += length;
-    else
-        events[event_count++] = (struct event){ received, arena + used, length };
+    const bool joined = what != TAP_SENT && unfinished;
+    if (joined) {
+        events[event_count - 1].length += length;
+        events[event_count - 1].last = length;
+    } else {
+        events[event_count++] = (struct event){ what != TAP_SENT, arena + used, length, length };
+    }
+    unfinished = what == TAP_TAKEN_BACK ||
+                 (what == TAP_FULL && !joined && length >= HEADER && said(arena + used) > length - HEADER);
     used += length;
 }
 
-static void hear(void *context, bool received, bool filled, const uint8_t *bytes, size_t length)
+static void hear(void *context, enum libusb_virtual_event what, const uint8_t *bytes, size_t length)
 {
     (void)context;
     if (oracle_verbose)
-        tell(received, bytes, length);
+        tell(what, bytes, length);
     if (event_count == EVENTS || length > ARENA - used) {
         full = true;
         return;
     }
     if (length)
         memcpy(arena + used, bytes, length);
-    add(received, filled, length);
+    add(what, length);
 }
 
 void oracle_begin(size_t unit)
@@ -103,19 +108,18 @@ static bool is_answer(const uint8_t *m, size_t there, uint8_t slot, uint8_t numb
            said(m) <= there - HEADER;
 }
 
-/* The answer to the OUT message in what one transfer brought: alone, or behind stale packets. */
-static bool find_answer(const struct event *out, const struct event *in, struct part *part)
+/* The answer to the OUT message in these bytes: alone, or behind stale packets. */
+static bool find_answer(const struct event *out, struct part in, struct part *part)
 {
-    for (size_t at = 0; at < in->length; at += packet_size) {
-        const uint8_t *const m = in->bytes + at;
-        const size_t there = in->length - at;
+    for (size_t at = 0; at < in.length; at += packet_size) {
+        const uint8_t *const m = in.bytes + at;
+        const size_t there = in.length - at;
         if (!is_answer(m, there, out->bytes[5], out->bytes[6]) || (at > 0 && said(m) != there - HEADER))
             continue;
         if (at == 0 && said(m) != there - HEADER) { /* garbage behind it; a whole one further on goes first */
             struct part other;
-            const struct event rest = { true, in->bytes + packet_size,
-                                        in->length > packet_size ? in->length - packet_size : 0 };
-            if (rest.length > 0 && find_answer(out, &rest, &other) && other.bytes + other.length == m + there) {
+            const struct part rest = { in.bytes + packet_size, in.length > packet_size ? in.length - packet_size : 0 };
+            if (rest.length > 0 && find_answer(out, rest, &other) && other.bytes + other.length == m + there) {
                 *part = other;
                 return true;
             }
@@ -136,6 +140,13 @@ static bool asks_status(const struct event *event)
     return !event->received && event->length == HEADER && event->bytes[0] == 0x65;
 }
 
+/* What was taken back may have been thrown away. */
+static bool brought(const struct event *out, const struct event *in, struct part *part)
+{
+    return find_answer(out, (struct part){ in->bytes, in->length }, part) ||
+           find_answer(out, (struct part){ in->bytes + in->length - in->last, in->last }, part);
+}
+
 /* The answer to the OUT message: it came before the next, and after the one before. The IN transfer is posted first, so
  * a device that guesses the number can end it before. The slot's status may be asked meanwhile, which begins nothing. */
 static bool answer_to(size_t out, struct part *part)
@@ -144,7 +155,7 @@ static bool answer_to(size_t out, struct part *part)
     while (first > 0 && events[first - 1].received)
         first--;
     for (size_t i = first; i < event_count && (i <= out || events[i].received || asks_status(&events[i])); i++)
-        if (i != out && find_answer(&events[out], &events[i], part))
+        if (i != out && brought(&events[out], &events[i], part))
             return true;
     return false;
 }

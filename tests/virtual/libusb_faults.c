@@ -86,8 +86,8 @@ void libusb_virtual_listen(libusb_virtual_tap tap, void *context)
     listener_context = context;
 }
 
-void libusb_tell(bool received, bool full, const uint8_t *bytes, size_t length)
+void libusb_tell(enum libusb_virtual_event event, const uint8_t *bytes, size_t length)
 {
     if (listener)
-        listener(listener_context, received, full, bytes, length);
+        listener(listener_context, event, bytes, length);
 }

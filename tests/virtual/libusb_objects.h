@@ -47,4 +47,4 @@ enum libusb_transfer_status libusb_status(enum urb_status status);
 int libusb_error(enum urb_status status);
 
 /* Told at submission and at the end of bulk transfers. */
-void libusb_tell(bool received, bool full, const uint8_t *bytes, size_t length);
+void libusb_tell(enum libusb_virtual_event event, const uint8_t *bytes, size_t length);

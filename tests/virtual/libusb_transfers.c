@@ -105,12 +105,20 @@ static void take_out(struct virtual_transfer **list, const struct virtual_transf
         *list = transfer->next;
 }
 
+static void tell_end(const struct urb *urb)
+{
+    if (urb->status == URB_OK)
+        libusb_tell(urb->actual == urb->length ? TAP_FULL : TAP_RECEIVED, urb->buffer, urb->actual);
+    else if (urb->status == URB_CANCELLED && urb->actual > 0)
+        libusb_tell(TAP_TAKEN_BACK, urb->buffer, urb->actual);
+}
+
 void virtual_ended(struct urb *urb)
 {
     struct virtual_transfer *const transfer = urb->owner;
     transfer->posted = false;
-    if (urb->endpoint & LIBUSB_ENDPOINT_IN && urb->status == URB_OK)
-        libusb_tell(true, urb->actual == urb->length, urb->buffer, urb->actual);
+    if (urb->endpoint & LIBUSB_ENDPOINT_IN)
+        tell_end(urb);
     if (!transfer->context)
         return;
     take_out(&transfer->context->posted, transfer);
@@ -256,7 +264,7 @@ static int start(struct libusb_device_handle *handle, struct virtual_transfer *t
     if (transfer->context)
         append(&transfer->context->posted, transfer);
     if (!(transfer->urb.endpoint & LIBUSB_ENDPOINT_IN))
-        libusb_tell(false, false, transfer->urb.buffer, transfer->urb.length);
+        libusb_tell(TAP_SENT, transfer->urb.buffer, transfer->urb.length);
     host_submit(slot->host, &transfer->urb);
     virtual_run(slot); /* a host controller does not wait until somebody waits for it */
     return 0;

@@ -29,7 +29,13 @@ bool libusb_virtual_fails(const char *function);
 /* Contexts, references to devices, handles, transfers, lists and configurations that were not given back. */
 size_t libusb_virtual_held(void);
 
-/* Told of each OUT transfer when it is submitted (received false), and of each IN transfer that has ended well
- * (received true) with what came; full: its buffer is, so what follows may belong to it. NULL: nobody. */
-typedef void (*libusb_virtual_tap)(void *context, bool received, bool full, const uint8_t *bytes, size_t length);
+enum libusb_virtual_event {
+    TAP_SENT,       /* an OUT transfer was submitted */
+    TAP_RECEIVED,   /* an IN transfer has ended well, by a short packet */
+    TAP_FULL,       /* an IN transfer has ended well, since its buffer is full: what follows may belong to it */
+    TAP_TAKEN_BACK, /* an IN transfer was taken back and had brought something: what follows may belong to it */
+};
+
+/* Told of transfers, with what they carried. NULL: nobody. */
+typedef void (*libusb_virtual_tap)(void *context, enum libusb_virtual_event event, const uint8_t *bytes, size_t length);
 void libusb_virtual_listen(libusb_virtual_tap tap, void *context);
