@@ -33,6 +33,7 @@
 
 #define MAX_FAILURES 3 /* of transfers, of one question */
 #define CROWD_MS 200   /* a device at rest takes a message within */
+#define SELDOM_MS 10000 /* more seldom than this no device is asked for the slot's status */
 #define GRACE_MS 500   /* for an OUT transfer that has begun to move when patience ends */
 #define CMD_ABORTED 0xff /* CCID 1.1 table 6.2-2 */
 #define OVERSHOOT 2    /* bytes that a message may be made too long by, see exchange_fill() */
@@ -131,14 +132,16 @@ bool exchange_owes(const struct exchange *exchange)
 
 /* ---- when no answer has come ---- */
 
-/* The last resort. The next command will find the card without power. */
+/* The last resort. The next command will find the card without power. What does not help is told once. */
 static void restart(struct exchange *exchange)
 {
-    log_error("%s has not said a word for %d s: starting it anew", exchange->model->name, DEBT_LIMIT_MS / 1000);
+    const bool again = exchange->restart == RESTART_UNANSWERED;
+    if (!again)
+        log_error("%s has not said a word for %d s: starting it anew", exchange->model->name, DEBT_LIMIT_MS / 1000);
     exchange->silence_ms = 0;
     exchange_take_back_in(exchange);
     exchange->restart = usb_set_configuration(exchange->port) == ERR_NONE ? RESTARTED : RESTART_UNANSWERED;
-    if (exchange->restart == RESTART_UNANSWERED)
+    if (exchange->restart == RESTART_UNANSWERED && !again)
         log_error("%s cannot be started anew; plug it in again", exchange->model->name);
 }
 
@@ -360,15 +363,18 @@ bool exchange_crowd(struct exchange *exchange, unsigned messages)
 }
 
 /* A firmware may lose a command that it gets too early, and an endpoint may be left halted, so GetSlotStatus, and it
- * alone, is asked again. */
+ * alone, is asked again; one that does not answer for long, ever more seldom. */
 static enum err synchronise(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
 {
     static const struct ccid_command status = { .type = CCID_GET_SLOT_STATUS };
+    struct patience patience = exchange->status;
     unsigned failures = 0;
     enum err err;
     do {
-        struct vigil attempt = vigil_part(vigil, exchange->status, exchange_now_ms(exchange));
+        struct vigil attempt = vigil_part(vigil, patience, exchange_now_ms(exchange));
         err = exchange_send(exchange, &status, &attempt, answer);
+        if (patience.silence_ms < SELDOM_MS / 2)
+            patience.total_ms = patience.silence_ms *= 2;
     } while ((err == ERR_TIMEOUT || (err == ERR_IO && ++failures < MAX_FAILURES)) &&
              exchange_now_ms(exchange) < vigil_deadline_ms(vigil));
     if (err == ERR_NONE)
@@ -393,9 +399,9 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
         if (err == ERR_NONE && answer.status != CCID_OK)
             err = ERR_CARD;
     }
-    exchange->restart = err == ERR_NONE ? RESTARTED_NEVER : RESTART_UNANSWERED;
-    if (err != ERR_NONE)
+    if (err != ERR_NONE && exchange->restart == RESTARTED)
         log_error("%s cannot be powered off, and a PIN may still be verified; plug it in again", exchange->model->name);
+    exchange->restart = err == ERR_NONE ? RESTARTED_NEVER : RESTART_UNANSWERED;
     return err;
 }
 
@@ -433,6 +439,19 @@ static enum err collect(struct exchange *exchange, struct vigil *vigil, struct c
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer)
 {
     return exchange_owes(exchange) ? exchange_after_restart(exchange, collect(exchange, vigil, answer)) : ERR_PROTOCOL;
+}
+
+enum err exchange_listen(struct exchange *exchange, struct vigil *vigil)
+{
+    const struct ccid_expectation debt = exchange->debt;
+    struct ccid_answer late;
+    const enum err err = exchange_await(exchange, &debt, vigil, &late);
+    if (err == ERR_NONE) {
+        exchange->pending->phase = PENDING_NOTHING;
+        exchange->pending->rest = ccid_goes_on(&late);
+        exchange_wipe(exchange);
+    }
+    return err;
 }
 
 /* The first refusal may have ended a chain of parts. What is refused twice is at work, for a process that is gone. */

@@ -98,6 +98,9 @@ bool exchange_owes(const struct exchange *exchange);
 /* For how long at most, from now, no command may leave (ERR_HELD); 0: it is not held back. */
 int64_t exchange_held_ms(const struct exchange *exchange);
 
+/* Waits for the pending answer, which is dropped, and concludes nothing from silence. ERR_TIMEOUT, ERR_INTERRUPTED. */
+enum err exchange_listen(struct exchange *exchange, struct vigil *vigil);
+
 /* Waits for the pending answer. ERR_PROTOCOL when there is none; ERR_INTERRUPTED when interruptible. */
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);
 

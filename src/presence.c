@@ -61,6 +61,8 @@ void presence_set_away(struct presence_state *presence, bool away)
     pthread_mutex_lock(&presence->lock);
     const bool changed = presence->away != away;
     presence->away = away;
+    if (changed && away)
+        presence->notice = NOTICE_DUE; /* also if it is back before anybody looks */
     pthread_mutex_unlock(&presence->lock);
     if (changed)
         presence_wake(presence);

@@ -36,8 +36,8 @@ void presence_set_card_lost(struct presence_state *presence);
 void presence_set_claimed(struct presence_state *presence, bool claimed);
 bool presence_is_claimed(struct presence_state *presence);
 
-/* Whether no command may be sent to the key, though it is plugged in: there is no card until then, and nobody is told to
- * do anything about it. */
+/* Whether no command may be sent to the key, though it is plugged in: there is no card meanwhile. When it has come back it
+ * has to be powered on again, and every program shall learn that its state is gone. */
 void presence_set_away(struct presence_state *presence, bool away);
 
 /* What to tell pcscd now. */

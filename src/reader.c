@@ -254,11 +254,12 @@ static struct vigil power_vigil(struct reader *reader)
 /*
  * After a power on that has failed, pcscd tries again only when the card comes anew, or at an SCardConnect while nobody
  * has the card in use. So a card that fails in use comes anew, or nobody would get it until all programs have left.
- * Only once: a program that connects whenever a card comes must not go round in circles with a mute one.
+ * Only once: a program that connects whenever a card comes must not go round in circles with a mute one. Of a key that
+ * does not answer the card comes when it does: see reader_poll.c.
  */
 static enum err note_power(struct reader *reader, bool was_usable, enum err err)
 {
-    if (err == ERR_TIMEOUT || (err != ERR_NONE && was_usable))
+    if (err != ERR_NONE && err != ERR_TIMEOUT && was_usable)
         presence_set_card_lost(&reader->presence);
     return reader_note(reader, err);
 }
@@ -275,6 +276,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
     if (err == ERR_NONE)
         err = card_power_on(&reader->card, &vigil);
     reader->usable = err == ERR_NONE;
+    reader->silent = err == ERR_TIMEOUT || (reader->silent && err != ERR_NONE);
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
     (void)explain(reader, err);

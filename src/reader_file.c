@@ -9,7 +9,7 @@
 
 void reader_file_write(uint8_t bus, uint8_t address, unsigned long lun, enum reader_state state, int64_t held_ms)
 {
-    static const char *const STATES[] = { "served", "late", "held", "dead" };
+    static const char *const STATES[] = { "served", "silent", "late", "held", "dead" };
     const int64_t until_ms = held_ms > 0 ? run_file_clock_ms() + held_ms : 0;
     char name[RUN_FILE_NAME], text[128];
     const int directory = run_directory();

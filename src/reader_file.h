@@ -9,6 +9,7 @@
 
 enum reader_state {
     READER_SERVED,
+    READER_SILENT, /* it has not answered to power on, and is asked until it answers */
     READER_LATE, /* a command was given up, and the key may still be at work for it */
     READER_HELD, /* ... by another process: no command is sent until then */
     READER_DEAD, /* no command is sent until it is plugged in anew */

@@ -32,6 +32,7 @@ struct reader {
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
     bool usable;  /* the last power on has succeeded */
+    atomic_bool silent; /* the last power on had no answer, and nothing has had one since */
     enum reader_state state;       /* as told in its file */
     atomic_llong held_until_ms;    /* of presence_clock_ms(); 0: it is not held back */
 

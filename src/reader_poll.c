@@ -7,7 +7,8 @@
 #include "reader_inner.h"
 
 #define CLAIM_RETRY_MS 1000     /* while another program holds the key; a claim sends nothing */
-#define COLLECT_LEAST_MS 2000   /* to listen for less would tell nothing; a stop or a call ends it all the same */
+#define SILENT_ASK_MS 10000     /* a key of which even the transfers fail is asked as often */
+#define COLLECT_LEAST_MS 3000   /* to listen for less would tell nothing; a stop or a call ends it all the same */
 
 /* ---- the lock ---- */
 
@@ -29,13 +30,21 @@ bool reader_must_be_read(const struct reader *reader)
     return exchange->inherited || exchange->pending->phase != PENDING_NOTHING;
 }
 
+/* Whether the poller has something to do. */
+static bool has_work(const struct reader *reader)
+{
+    return reader_must_be_read(reader) || reader->silent || exchange_owes(&reader->exchange);
+}
+
 static enum reader_state state_of(const struct reader *reader)
 {
     if (reader->exchange.dead)
         return READER_DEAD;
     if (exchange_held_ms(&reader->exchange) > 0)
         return READER_HELD;
-    return exchange_owes(&reader->exchange) ? READER_LATE : READER_SERVED;
+    if (exchange_owes(&reader->exchange) || (reader->silent && reader->exchange.inherited))
+        return READER_LATE;
+    return reader->silent ? READER_SILENT : READER_SERVED;
 }
 
 /* Of one to which no command may be sent there is no card. */
@@ -43,7 +52,7 @@ void reader_tell_state(struct reader *reader)
 {
     const enum reader_state state = state_of(reader);
     const int64_t held_ms = exchange_held_ms(&reader->exchange);
-    const bool away = state == READER_HELD || state == READER_DEAD;
+    const bool away = state == READER_HELD || state == READER_DEAD || reader->silent;
     if (away || (state == READER_SERVED && !reader_must_be_read(reader))) /* else it is as it was */
         presence_set_away(&reader->presence, away);
     if (state == reader->state)
@@ -55,12 +64,15 @@ void reader_tell_state(struct reader *reader)
         log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is "
                   "shown without a card for %lld min at most; unplug it and plug it in again to use it at once",
                   reader->model->name, (long long)(held_ms + 59999) / 60000);
+    else if (state == READER_SILENT)
+        log_error("%s does not answer. It is shown without a card until it does; unplug it and plug it in again if this "
+                  "stays", reader->model->name);
 }
 
 void reader_give(struct reader *reader)
 {
     reader_tell_state(reader);
-    const bool work = reader_must_be_read(reader);
+    const bool work = has_work(reader);
     pthread_mutex_unlock(&reader->lock);
     if (atomic_fetch_sub(&reader->wanted, 1) == 1 && work)
         presence_set_work(&reader->presence);
@@ -93,10 +105,25 @@ enum err reader_claim(struct reader *reader)
     return reader_note(reader, err);
 }
 
+/* Reads what is owed. Where nobody has to, it is only listened to: what follows from silence is for the next command. */
+static enum err read_what_is_owed(struct reader *reader, struct vigil *vigil)
+{
+    struct exchange *const exchange = &reader->exchange;
+    if (!reader_must_be_read(reader) && !reader->silent)
+        return exchange_listen(exchange, vigil);
+    enum err err = exchange_recover(exchange, vigil);
+    if (err == ERR_NONE && reader->silent) {
+        exchange->synchronised = false; /* or it would not even be asked */
+        err = exchange_recover(exchange, vigil);
+    }
+    reader->silent = reader->silent && err != ERR_NONE;
+    return err;
+}
+
 /* Waits for what is pending, until it has come, a stop, a call, or the deadline. */
 static void collect(struct reader *reader, int64_t deadline)
 {
-    if (!reader->model->dies_when_disturbed || pthread_mutex_trylock(&reader->lock) != 0)
+    if (pthread_mutex_trylock(&reader->lock) != 0)
         return; /* whoever has the lock reads, and tells if something is left */
     struct exchange *const exchange = &reader->exchange;
     const int64_t now = exchange_now_ms(exchange), left = deadline - presence_clock_ms();
@@ -107,8 +134,8 @@ static void collect(struct reader *reader, int64_t deadline)
     enum err err = ERR_INTERRUPTED;
     atomic_store(&reader->collecting, true);
     exchange->interruptible = true;
-    if (atomic_load(&reader->wanted) == 0 && !presence_stop_is_due(&reader->presence) && reader_must_be_read(reader))
-        err = exchange_recover(exchange, &vigil);
+    if (atomic_load(&reader->wanted) == 0 && !presence_stop_is_due(&reader->presence) && has_work(reader))
+        err = read_what_is_owed(reader, &vigil);
     exchange->interruptible = false;
     atomic_store(&reader->collecting, false);
     reader_tell_state(reader);
@@ -122,6 +149,8 @@ static int64_t next_look(struct reader *reader, int64_t deadline)
 {
     const int64_t now = presence_clock_ms(), held_until = atomic_load(&reader->held_until_ms);
     int64_t next = held_until > now ? held_until : deadline;
+    if (reader->silent)
+        next = now + SILENT_ASK_MS;
     if (!presence_is_claimed(&reader->presence))
         next = now + CLAIM_RETRY_MS;
     return next < deadline ? next : deadline;

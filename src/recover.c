@@ -11,7 +11,7 @@
 #include "log.h"
 
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
-#define ABORT_MS 200        /* the answer to an Abort comes within */
+#define ABORT_MS 200        /* the answer to an Abort comes within; each time that it does not, twice as long is waited */
 #define ABORT_ATTEMPTS 4
 #define CROWD 3             /* GetSlotStatus: one answer is on its way, one waits, one has no room */
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
@@ -76,10 +76,10 @@ static enum err judge_silence(struct exchange *exchange)
 
 /* ---- a message of which a part may not have arrived ---- */
 
-static bool abort_pair(struct exchange *exchange)
+static bool abort_pair(struct exchange *exchange, uint32_t wait_ms)
 {
     static const struct ccid_command abort = { .type = CCID_ABORT };
-    struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ ABORT_MS, ABORT_MS });
+    struct vigil vigil = exchange_own_vigil(exchange, (struct patience){ wait_ms, wait_ms });
     struct ccid_answer answer;
     return exchange_send(exchange, &abort, &vigil, &answer) == ERR_NONE && answer.status == CCID_OK;
 }
@@ -134,7 +134,7 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
         if (i == 0 && missing > 0 && !exchange_fill(exchange, missing, FILL_MS))
             return ERR_IO;
         exchange->sequence = sequence; /* both halves of the pair bear the same */
-        if (abort_pair(exchange)) {
+        if (abort_pair(exchange, ABORT_MS << i)) {
             exchange->pending->chain = exchange->pending->rest = 0;
             return ERR_NONE;
         }

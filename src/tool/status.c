@@ -178,6 +178,8 @@ const char *status_reader_in_words(const struct status_reader *reader, char word
     const long long left_s = reader->until > status_now() ? (reader->until - status_now()) / 1000 : 0;
     if (strcmp(reader->state, "dead") == 0)
         return "its firmware serves no command any more: unplug it and plug it in again";
+    if (strcmp(reader->state, "silent") == 0)
+        return "it does not answer, and has no card until it does: unplug it and plug it in again if this stays";
     if (strcmp(reader->state, "late") == 0)
         return "a command was given up, and the key may still be at work for it: the next one waits for that";
     if (strcmp(reader->state, "held") != 0)

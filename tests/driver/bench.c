@@ -207,6 +207,14 @@ RESPONSECODE bench_event_thread(void)
     return presence;
 }
 
+void bench_card_comes_anew(void)
+{
+    unsigned rounds = 0;
+    assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
+    while (bench_event_thread() != IFD_ICC_PRESENT)
+        assert_true(++rounds < 4); /* wake-ups may still wait */
+}
+
 /* ---- the client ---- */
 
 static size_t remember(const char *apdu)

@@ -114,6 +114,8 @@ void bench_will_execute(const char *apdu);
 /* What pcscd's event thread does between two sleeps: polls without waiting, looks, powers the card on when it is back.
  * Returns what presence said. */
 RESPONSECODE bench_event_thread(void);
+/* It tells every program that the card is away, and then powers it on. */
+void bench_card_comes_anew(void);
 
 /* The key serves: SELECT, and the answer to GET DATA of the AID is the AID. */
 void bench_works(struct bench *bench);

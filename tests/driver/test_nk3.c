@@ -13,6 +13,7 @@
 #include <PCSC/reader.h>
 #include <sys/stat.h>
 #include <openssl/evp.h>
+#include "libusb_virtual.h"
 #include "pending.h"
 
 static struct bench *started(const struct icc_timing *timing)
@@ -90,6 +91,51 @@ static void a_command_that_was_given_up_is_waited_for(void **state)
     const struct answer aid = bench_expect(b, GET_AID, 0x9000);
     assert_int_equal(aid.length, 18);
     assert_in_range(aid.took_us, 17 * SECOND, 24 * SECOND);
+    bench_free(b);
+}
+
+/* ---- the Abort pair ---- */
+
+#define ABORT 0x72
+
+struct late_aborts {
+    struct bench *bench;
+    unsigned count;
+};
+
+/* The firmware is busy when the message of the pair comes, and answers it later than the driver waits. */
+static void answer_aborts_late(void *context, enum libusb_virtual_event event, const uint8_t *bytes, size_t length)
+{
+    struct late_aborts *const late = context;
+    struct faults *const faults = &late->bench->device->faults;
+    const int64_t now_us = virtual_now_us(late->bench->slot);
+    if (event != TAP_SENT || length == 0 || bytes[0] != ABORT || now_us < faults->naked_until_us)
+        return;
+    late->count++;
+    faults->naked_endpoint = late->bench->device->identity->bulk_in;
+    faults->naked_until_us = now_us + 2500 * MS;
+}
+
+/* Of a message of three packets the second is lost; what there is of it is ended, though it takes long. */
+static void an_abort_that_is_answered_late_ends_the_message_all_the_same(void **state)
+{
+    (void)state;
+    char put[600] = "00DA0101 00008C ";
+    struct bench *b = started(NULL);
+    struct late_aborts late = { .bench = b };
+    bench_expect(b, VERIFY_USER, 0x9000);
+    fill(put, 140);
+    b->device->faults.packet = (struct packet_fault){
+        .kind = PACKET_LOST, .endpoint = b->device->identity->bulk_out, .nth = 2,
+    };
+    libusb_virtual_listen(answer_aborts_late, &late);
+    assert_int_not_equal(bench_try(b, put).code, IFD_SUCCESS);
+    const int64_t begun = virtual_now_us(b->slot);
+    while (bench_try(b, GET_AID).code != IFD_SUCCESS)
+        assert_true(virtual_now_us(b->slot) - begun < 10 * SECOND);
+    libusb_virtual_listen(NULL, NULL);
+    assert_true(late.count > 0);
+    bench_works(b);
     bench_free(b);
 }
 
@@ -391,6 +437,7 @@ int main(int argc, char *argv[])
         TEST(objects_of_all_sizes_go_both_ways),
         TEST(a_command_longer_than_the_firmware_takes_is_refused_at_once),
         TEST(a_command_that_was_given_up_is_waited_for),
+        TEST(an_abort_that_is_answered_late_ends_the_message_all_the_same),
         TEST(a_key_that_owes_an_answer_is_not_asked_for_its_name),
         TEST(a_late_answer_is_read_though_nobody_calls),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),

@@ -49,8 +49,7 @@ static void expect_unusable(struct bench *b)
 static void comes_anew(void)
 {
     assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
-    assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
-    assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    bench_card_comes_anew();
 }
 
 static void before_power_on_and_after_power_off_there_is_no_card(void **state)

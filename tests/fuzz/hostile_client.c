@@ -13,7 +13,7 @@
 #define SECOND INT64_C(1000)
 #define MINUTE (60 * SECOND)
 #define SLACK (30 * SECOND) /* for what must be brought to an end after patience: the kernel's own limits of requests */
-#define ATTEMPTS 80         /* three minutes of an answer that is owed, ten seconds a time, and some errors */
+#define ATTEMPTS 120        /* three minutes of an answer that is owed, some seconds a time, and some errors */
 #define FEATURE_REQUEST 0x42000d48
 #define TLV_PROPERTIES 0x42330012
 #define ATTR_SERIAL 0x00010103
