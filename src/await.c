@@ -13,11 +13,14 @@
 #define LISTEN_MS 100 /* to a key that gives no sign of life while it works */
 #define EMPTY_PACKET_MS 100 /* an empty packet that ends a message follows at once */
 #define MAX_FAILURES 3 /* of transfers, within one wait */
+#define LATER_SIGN_MS 200 /* the times of a firmware are not exact */
+#define LOOK_MS 5000 /* nearly every answer has come within, or does not come soon */
 
 /* Counters of one wait, so that no device can keep it busy for the whole patience. */
 struct nuisance {
     unsigned dropped, stalls, failures;
     int64_t listen_until_ms; /* an IN transfer has failed: what it should have brought comes again by then, or never */
+    int64_t look_ms; /* if nothing has come by then, it may be there all the same, see exchange_has_come() */
 };
 
 /* What has waited in the device for the next driver comes at once, and is no sign of life of now. */
@@ -91,6 +94,13 @@ static void note_stray(struct exchange *exchange, const struct ccid_answer *stra
         exchange->pending->rest = 1;
 }
 
+/* Seldom: on some buses what has come is lost if it comes just then. */
+static int64_t next_look(const struct exchange *exchange)
+{
+    return exchange_now_ms(exchange) +
+           (exchange->sign_of_life_ms ? exchange->sign_of_life_ms + LATER_SIGN_MS : LOOK_MS);
+}
+
 /* true: the answer is there */
 static bool examine(struct exchange *exchange, size_t length, const struct ccid_expectation *expected,
                     struct vigil *vigil, struct nuisance *nuisance, struct ccid_answer *answer)
@@ -101,6 +111,7 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
     }
     heard(exchange);
     nuisance->listen_until_ms = INT64_MAX;
+    nuisance->look_ms = next_look(exchange);
     const bool found = ccid_find_answer(exchange->in, length, exchange->packet_size, expected, answer);
     record(exchange, length, found ? answer->data - CCID_HEADER : NULL);
     if (!found) {
@@ -162,6 +173,8 @@ static enum err after_time(const struct exchange *exchange, const struct vigil *
     const int64_t now = exchange_now_ms(exchange);
     if (now >= vigil_deadline_ms(vigil))
         return ERR_TIMEOUT;
+    if (now < nuisance->listen_until_ms && now < first_sign(exchange))
+        return ERR_NONE; /* it was time to look */
     return now < nuisance->listen_until_ms && now >= first_sign(exchange) ? ERR_DEAD : ERR_IO;
 }
 
@@ -215,18 +228,23 @@ static void read_empty_packet(struct exchange *exchange)
 enum err exchange_await(struct exchange *exchange, const struct ccid_expectation *expected, struct vigil *vigil,
                         struct ccid_answer *answer)
 {
-    struct nuisance nuisance = { .listen_until_ms = INT64_MAX };
+    struct nuisance nuisance = { .listen_until_ms = INT64_MAX, .look_ms = next_look(exchange) };
     enum err err;
     do {
         err = exchange_post_in(exchange);
         if (err != ERR_NONE)
             return err == ERR_GONE ? ERR_GONE : ERR_IO;
-        const int64_t limit = earlier(nuisance.listen_until_ms, first_sign(exchange));
-        const struct usb_news news = usb_wait(exchange->port, earlier(vigil_deadline_ms(vigil), limit));
+        const int64_t limit = earlier(vigil_deadline_ms(vigil), earlier(nuisance.listen_until_ms, first_sign(exchange)));
+        const struct usb_news news = usb_wait(exchange->port, earlier(limit, nuisance.look_ms));
         if (news.event == USB_RECEIVED &&
             examine(exchange, received(exchange, news.length), expected, vigil, &nuisance, answer)) {
             read_empty_packet(exchange);
             return ERR_NONE;
+        }
+        if (news.event == USB_TIMEOUT && exchange_now_ms(exchange) >= nuisance.look_ms) {
+            if (exchange_has_come(exchange, expected, answer))
+                return ERR_NONE;
+            nuisance.look_ms = INT64_MAX;
         }
         err = after_news(exchange, &news, vigil, &nuisance);
         if (err == ERR_NONE && vigil_deadline_ms(vigil) <= exchange_now_ms(exchange))
@@ -235,8 +253,8 @@ enum err exchange_await(struct exchange *exchange, const struct ccid_expectation
     return err;
 }
 
-/* Patience has ended. Of a message of full packets all may have come but the empty packet behind it, without which its
- * transfer does not end. What has come of any other message stays, and goes on. */
+/* Of a message of full packets all may have come but the empty packet behind it, without which its transfer does not end.
+ * What has come of any other message stays, and goes on. */
 bool exchange_has_come(struct exchange *exchange, const struct ccid_expectation *expected, struct ccid_answer *answer)
 {
     const size_t length = exchange->begun + usb_take_back_in(exchange->port);
