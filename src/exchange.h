@@ -19,6 +19,7 @@
 /* All fields belong to exchange.c, await.c and recover.c; the levels write chain and rest of what is pending. */
 struct exchange {
     struct usb_port *port;
+    const char *name;          /* for the log, see log.h */
     const struct model *model; /* see exchange_set_model(); the next three are to be set after exchange_open(), too */
     struct patience status;    /* of GetSlotStatus and Abort */
     int64_t longest[PATIENCE_CLASSES]; /* the longest that a command of another process may take, ms */

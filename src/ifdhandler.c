@@ -57,14 +57,14 @@ EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
         return IFD_COMMUNICATION_ERROR;
     const enum err err = reader_open(Lun, DeviceName);
     if (err == ERR_NOT_CCID) {
-        log_debug("%s is not a CCID interface", DeviceName);
+        log_debug(NULL, "%s is not a CCID interface", DeviceName);
         return IFD_NO_SUCH_DEVICE; /* pcscd offers every interface of a composite device; it shall forget this one */
     }
     if (err == ERR_ACCESS)
-        log_error("%s may not be opened by pcscd. Its udev rules give permission when the key is plugged in: install "
+        log_error(NULL, "%s may not be opened by pcscd. Its udev rules give permission when the key is plugged in: install "
                   "them, run: udevadm control --reload, and plug the key in again", DeviceName);
     else if (err != ERR_NONE)
-        log_error("%s cannot be used: %s", DeviceName, err_in_words(err));
+        log_error(NULL, "%s cannot be used: %s", DeviceName, err_in_words(err));
     return translate(err);
 }
 

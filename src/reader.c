@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* reader.c - one plugged-in key: open, close, its card; and the table of Luns. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "log.h"
@@ -68,8 +69,8 @@ static struct patience_table wanted_patience(void)
     const char *mistake;
     if (wish && *wish && !patience_parse(wish, &result, &mistake) &&
         !__atomic_exchange_n(&complained, true, __ATOMIC_RELAXED))
-        log_error("IFD_NITROKEY_PATIENCE is ignored, because this is not understood: \"%.60s\". It should look like "
-                  "\"generate=45m,ordinary=30s/10m\"", mistake);
+        log_error(NULL, "IFD_NITROKEY_PATIENCE is ignored, because this is not understood: \"%.60s\". It should look "
+                  "like \"generate=45m,ordinary=30s/10m\"", mistake);
     return result;
 }
 
@@ -112,9 +113,11 @@ static enum err check_identity(struct reader *reader)
         return ERR_NOT_CCID;
     reader->model = model_find(identity->vendor_id, identity->product_id);
     if (!reader->model || reader->class.level == CCID_CHARACTER) {
-        log_error("%04x:%04x is a reader that this driver does not know", identity->vendor_id, identity->product_id);
+        log_error(NULL, "%04x:%04x (%03u/%03u) is a reader that this driver does not know", identity->vendor_id,
+                  identity->product_id, identity->bus, identity->address);
         return ERR_NOT_CCID;
     }
+    snprintf(reader->name, sizeof reader->name, "%s (%03u/%03u)", reader->model->name, identity->bus, identity->address);
     return ERR_NONE;
 }
 
@@ -143,7 +146,7 @@ static enum err first_contact(struct reader *reader)
     if (err != ERR_TIMEOUT)
         return err;
     presence_set_away(&reader->presence, reader_must_be_read(reader));
-    log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
+    log_info(reader->name, "it is busy with a command from before, and will be usable when that has ended");
     return ERR_NONE;
 }
 
@@ -155,8 +158,8 @@ static enum err take_key(struct reader *reader)
     if (err != ERR_BUSY)
         return err;
     reader->opening = false; /* nothing waits for the first power on, whenever that is */
-    log_error("%s is held by another program, so it is shown without a card. If that is GnuPG's scdaemon, write the "
-              "line disable-ccid into ~/.gnupg/scdaemon.conf and run: gpgconf --kill scdaemon", reader->model->name);
+    log_error(reader->name, "it is held by another program, so it is shown without a card. If that is GnuPG's scdaemon, "
+              "write the line disable-ccid into ~/.gnupg/scdaemon.conf and run: gpgconf --kill scdaemon");
     return ERR_NONE;
 }
 
@@ -171,7 +174,8 @@ static enum err open_key(struct reader *reader)
         err = exchange_open(&reader->exchange, reader->port, &reader->identity, message_size(&reader->class));
     if (err != ERR_NONE)
         return err;
-    trace_begin(&reader->trace, &reader->identity, reader->class.level, reader->opened_ms);
+    reader->exchange.name = reader->name;
+    trace_begin(&reader->trace, reader->name, &reader->identity, reader->class.level, reader->opened_ms);
     reader->exchange.trace = &reader->trace;
     exchange_set_model(&reader->exchange, reader->model, reader->class.level);
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
@@ -188,7 +192,7 @@ enum err reader_open(unsigned long lun, const char *device_name)
 {
     struct usb_place place;
     if (!place_parse(device_name, &place)) {
-        log_error("the device name \"%.80s\" is not understood", device_name);
+        log_info(NULL, "the device name \"%.80s\" is not understood", device_name);
         return ERR_NO_DEVICE;
     }
     struct reader *reader = new_reader(lun, &place);
@@ -230,13 +234,21 @@ enum err reader_close(unsigned long lun)
 
 /* ---- the card ---- */
 
-/* Whoever looks for the fault later shall find in the log what led to it. */
-static enum err explain(struct reader *reader, enum err err)
+static bool is_the_keys(enum err err)
 {
-    if (err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET) {
-        log_error("a command has failed: %s", err_in_words(err));
+    return err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET;
+}
+
+/* Whoever looks for the fault later shall find in the log what led to it; not once more if it happens again. */
+static enum err explain(struct reader *reader, enum patience_class class, enum err err)
+{
+    enum err *const before = &reader->failures[class == PATIENCE_POWER];
+    if (is_the_keys(err) && err != ERR_CARD) /* that has been said, with its reason */
+        log_error(reader->name, "a command of class \"%s\" has failed: %s", patience_name(class), err_in_words(err));
+    if (is_the_keys(err) && err != *before)
         trace_tell_last(&reader->trace, usb_now_ms(reader->port));
-    }
+    if (is_the_keys(err) || err == ERR_NONE)
+        *before = err;
     return err;
 }
 
@@ -277,7 +289,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
     reader->usable = err == ERR_NONE;
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
-    (void)explain(reader, err);
+    (void)explain(reader, PATIENCE_POWER, err);
     reader_give(reader);
     return note_power(reader, was_usable, err);
 }
@@ -317,7 +329,8 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
         return ERR_BUSY;
     reader_take(reader);
     const bool was_powered = card_atr(&reader->card) != NULL;
-    const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
+    const enum err err = explain(reader, patience_classify(apdu, apdu_length),
+                                 card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
     const bool lost = was_powered && !card_atr(&reader->card);
     reader_give(reader);
     if (lost)

@@ -19,6 +19,7 @@ struct reader {
     struct usb_identity identity;
     struct ccid_class class;
     const struct model *model;
+    char name[96]; /* for the log, see log.h */
     struct patience_table patience;
 
     pthread_mutex_t lock; /* port, exchange and card: one call at a time; see reader_take() */
@@ -32,6 +33,7 @@ struct reader {
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
     bool usable;  /* the last power on has succeeded */
+    enum err failures[2]; /* the last one of a command, and of a power on; ERR_NONE: one has succeeded since */
     enum reader_state state;       /* as told in its file */
     atomic_llong held_until_ms;    /* of presence_clock_ms(); 0: it is not held back */
 

@@ -52,9 +52,9 @@ void reader_tell_state(struct reader *reader)
     atomic_store(&reader->held_until_ms, held_ms > 0 ? presence_clock_ms() + held_ms : 0);
     reader_file_write(reader->identity.bus, reader->identity.address, reader->lun, state, held_ms);
     if (state == READER_HELD)
-        log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is "
-                  "shown without a card for %lld min at most; unplug it and plug it in again to use it at once",
-                  reader->model->name, (long long)(held_ms + 59999) / 60000);
+        log_error(reader->name, "it may be at work for a pcscd that has ended, and a command would make its firmware stop. "
+                  "It is shown without a card for %lld min at most; unplug it and plug it in again to use it at once",
+                  (long long)(held_ms + 59999) / 60000);
 }
 
 void reader_give(struct reader *reader)
@@ -133,7 +133,7 @@ enum err reader_poll(struct reader *reader, int timeout_ms)
     bool done = presence_enter_poll(&reader->presence);
     while (!done) {
         if (!presence_is_claimed(&reader->presence) && reader_claim(reader) == ERR_NONE) {
-            log_info("the other program has let go of the key: taking it");
+            log_info(reader->name, "the other program has let go of it: taking it");
             break;
         }
         if (presence_is_claimed(&reader->presence))

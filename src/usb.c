@@ -451,7 +451,9 @@ static void take_back(struct pipe *pipe)
         waiting = handle_events(port, 100) && pipe->state == PIPE_POSTED && usb_now_ms(port) < deadline;
     }
     if (pipe->state == PIPE_POSTED)
-        log_error("the kernel does not give a cancelled transfer back");
+        log_error(NULL, "the kernel does not give a cancelled transfer of the key at %03u/%03u back",
+                  libusb_get_bus_number(libusb_get_device(port->handle)),
+                  libusb_get_device_address(libusb_get_device(port->handle)));
 }
 
 size_t usb_take_back_in(struct usb_port *port)

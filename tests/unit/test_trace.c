@@ -20,6 +20,7 @@
 #include "trace_file.h"
 
 #define NO_LIMIT 1000000
+#define NAME "Nitrokey Pro 2 (001/005)"
 
 static const struct usb_identity KEY = {
     .vendor_id = 0x20a0, .product_id = 0x4108, .bus = 1, .address = 5, .interface_number = 1, .interface_class = 0x0b,
@@ -84,7 +85,7 @@ static const uint8_t ANSWER[] = { 0x80, 6, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0x40, 2, 0
 
 static struct trace_file *trace_open(size_t limit)
 {
-    return trace_file_open(path_of("key.pcap.gz"), limit, &KEY, 0);
+    return trace_file_open(path_of("key.pcap.gz"), limit, NAME, &KEY, 0);
 }
 
 /* GET DATA as an I-block, each with another N(S) than the one before, and its answer. */
@@ -153,7 +154,7 @@ static void a_trace_is_private_and_takes_no_file_that_is_there(void **state)
 static void a_name_without_its_ending_gets_it(void **state)
 {
     (void)state;
-    trace_file_close(trace_file_open(path_of("key"), NO_LIMIT, &KEY, 0));
+    trace_file_close(trace_file_open(path_of("key"), NO_LIMIT, NAME, &KEY, 0));
     assert_int_equal(access(path_of("key-001-005-1.pcap.gz"), R_OK), 0);
 }
 
@@ -186,7 +187,7 @@ static void only_the_last_two_files_are_kept(void **state)
 static void without_a_directory_there_is_no_trace_and_one_complaint(void **state)
 {
     (void)state;
-    assert_null(trace_file_open("/nonexistent/key.pcap.gz", NO_LIMIT, &KEY, 0));
+    assert_null(trace_file_open("/nonexistent/key.pcap.gz", NO_LIMIT, NAME, &KEY, 0));
     assert_int_equal(errors, 1);
 }
 
