@@ -101,12 +101,12 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     if (!card->powered)
         return ERR_NOT_POWERED;
     if (apdu_length < 4) {
-        log_debug(card->exchange->name, "a command of %zu bytes was not sent: it has 4 at least", apdu_length);
+        log_info(card->exchange->name, "a command of %zu bytes was not sent: it has 4 at least", apdu_length);
         return ERR_UNSUPPORTED;
     }
     if (card->max_command > 0 && apdu_length > card->max_command) {
-        log_error(card->exchange->name, "a command of %zu bytes was not sent: the firmware takes %zu at most", apdu_length,
-                  card->max_command);
+        log_info(card->exchange->name, "a command of %zu bytes was not sent: the firmware takes %zu at most", apdu_length,
+                 card->max_command);
         return ERR_UNSUPPORTED;
     }
     const int64_t now_ms = exchange_now_ms(card->exchange);

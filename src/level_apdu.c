@@ -236,8 +236,8 @@ static enum err transmit_in_short_parts(struct level_apdu *level, struct vigil *
 {
     struct status status;
     if (apdu_is_secure(apdu)) {
-        log_error(level->exchange->name, "an extended APDU with secure messaging cannot be sent to a key that takes short "
-                  "ones only");
+        log_info(level->exchange->name, "a command was not sent: it is an extended APDU with secure messaging, and the key "
+                 "takes short ones only");
         return ERR_UNSUPPORTED;
     }
     enum err err = send_in_short_parts(level, vigil, apdu, sink, &status);
@@ -263,8 +263,11 @@ enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, cons
     struct apdu parsed;
     const bool valid = apdu_parse(apdu, apdu_length, &parsed);
     const bool split = !level->takes_extended && (valid ? parsed.extended : apdu_length > APDU_SHORT_MAX);
-    if (split && !valid)
-        return ERR_PROTOCOL;
+    if (split && !valid) {
+        log_info(level->exchange->name, "a command of %zu bytes was not sent: it is neither a short APDU nor an extended one",
+                 apdu_length);
+        return ERR_UNSUPPORTED;
+    }
     const enum err err = split ? transmit_in_short_parts(level, vigil, &parsed, &sink)
                                : exchange_apdu(level, vigil, apdu, apdu_length, &sink);
     if (err == ERR_IO && !level->takes_extended && apdu_length > 0 && (apdu[0] & APDU_CLA_CHAIN))

@@ -201,6 +201,23 @@ static void the_last_messages_are_told_once_of_a_row_of_equal_failures(void **st
     bench_free(b);
 }
 
+/* Three bytes, a length that is not there, and more than any firmware takes, if that is known of it. */
+static void a_programs_nonsense_is_not_told_as_a_failure_of_the_key(void **state)
+{
+    (void)state;
+    char too_long[2 * 4000 + 1] = "00DA0101 00 0F00", cut[2 * 400 + 1] = "00DA0101 00 0F00";
+    memset(too_long + strlen(too_long), '0', 2 * 0x0f00);
+    memset(cut + strlen(cut), '0', 2 * 300);
+    struct bench *b = without_a_trace(NULL);
+    (void)bench_transmit(b, "00CA00");
+    (void)bench_transmit(b, cut);
+    (void)bench_transmit(b, too_long);
+    assert_string_equal(said, "");
+    bench_works(b);
+    bench_stop(b);
+    bench_free(b);
+}
+
 static void all_is_in_the_log_if_that_is_asked_for(void **state)
 {
     (void)state;
@@ -223,6 +240,7 @@ int main(int argc, char *argv[])
         TEST(each_line_says_which_key),
         TEST(a_failure_is_told_once),
         TEST(the_last_messages_are_told_once_of_a_row_of_equal_failures),
+        TEST(a_programs_nonsense_is_not_told_as_a_failure_of_the_key),
         TEST(all_is_in_the_log_if_that_is_asked_for),
     };
     bench_choose(argc, argv);
