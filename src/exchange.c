@@ -129,6 +129,11 @@ bool exchange_owes(const struct exchange *exchange)
     return exchange->pending->phase == PENDING_ANSWER;
 }
 
+bool exchange_at_rest(const struct exchange *exchange)
+{
+    return exchange->synchronised && !exchange->dead && exchange->pending->phase <= PENDING_NOTHING;
+}
+
 /* ---- when no answer has come ---- */
 
 /* The last resort. The next command will find the card without power. */

@@ -96,6 +96,9 @@ enum err exchange_recover(struct exchange *exchange, struct vigil *vigil);
 /* An answer is pending, and the device has the whole command. */
 bool exchange_owes(const struct exchange *exchange);
 
+/* It is known that nothing is pending, so that a control transfer does not meet a device at work. */
+bool exchange_at_rest(const struct exchange *exchange);
+
 /* For how long at most, from now, no command may leave (ERR_HELD); 0: it is not held back. */
 int64_t exchange_held_ms(const struct exchange *exchange);
 

@@ -9,6 +9,7 @@
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start, or to be heard */
+#define POWER_LEAST_MS 1500     /* opening leaves more of it for the power on, if that follows at once */
 #define START_GRACE_MS 200      /* the times of a firmware are not exact */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
 #define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
@@ -257,10 +258,9 @@ static struct vigil power_vigil(struct reader *reader)
     const int64_t now = usb_now_ms(reader->port);
     struct vigil vigil = vigil_begin(&reader->patience, PATIENCE_POWER, now);
     const int64_t left = reader->opened_ms + OPEN_LIMIT_MS - now;
-    if (!reader->opening)
-        return vigil;
+    const bool first = reader->opening && left > POWER_LEAST_MS; /* or it is long since it was opened, and nobody waits */
     reader->opening = false;
-    return vigil_within(&vigil, left > 500 ? (uint32_t)left : 500, now);
+    return first ? vigil_within(&vigil, (uint32_t)left, now) : vigil;
 }
 
 /*
@@ -365,8 +365,7 @@ bool reader_atr(struct reader *reader, struct atr *atr)
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size)
 {
     reader_take(reader);
-    const bool at_rest = reader->exchange.pending->phase <= PENDING_NOTHING; /* or it is asked nothing */
-    const size_t length = at_rest ? usb_string(reader->port, which, text, size) : 0;
+    const size_t length = exchange_at_rest(&reader->exchange) ? usb_string(reader->port, which, text, size) : 0;
     reader_give(reader);
     return length;
 }

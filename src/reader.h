@@ -64,5 +64,5 @@ struct reader_facts {
 struct reader_facts reader_facts(const struct reader *reader);
 /* A copy of the ATR; false when there is no powered card: also after an unplug, without the claim, after a reset. */
 bool reader_atr(struct reader *reader, struct atr *atr);
-/* See usb_string(). */
+/* See usb_string(). A key that may be at work is not asked: 0. */
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size);

@@ -139,6 +139,22 @@ static void a_key_that_owes_an_answer_is_not_asked_for_its_name(void **state)
     bench_free(b);
 }
 
+static void a_key_whose_firmware_has_stopped_is_not_asked_for_its_name(void **state)
+{
+    (void)state;
+    unsigned char name[64];
+    DWORD length = sizeof name;
+    struct bench *b = started(NULL);
+    b->device->faults.answer = ANSWER_SWALLOWED;
+    b->device->faults.answers = 1;
+    assert_int_not_equal(bench_transmit(b, GET_AID).code, IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    const struct host_statistics before = virtual_statistics(b->slot);
+    assert_int_not_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name), IFD_SUCCESS);
+    assert_int_equal(virtual_statistics(b->slot).control, before.control);
+    bench_free(b);
+}
+
 static void a_late_answer_is_read_though_nobody_calls(void **state)
 {
     (void)state;
@@ -392,6 +408,7 @@ int main(int argc, char *argv[])
         TEST(a_command_longer_than_the_firmware_takes_is_refused_at_once),
         TEST(a_command_that_was_given_up_is_waited_for),
         TEST(a_key_that_owes_an_answer_is_not_asked_for_its_name),
+        TEST(a_key_whose_firmware_has_stopped_is_not_asked_for_its_name),
         TEST(a_late_answer_is_read_though_nobody_calls),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),
