@@ -116,6 +116,19 @@ static RESPONSECODE give_byte(UCHAR byte, PDWORD Length, PUCHAR Value)
     return give(&byte, 1, Length, Value);
 }
 
+/* pcscd asks for it at once when it has opened the reader; whoever asks later is a client, who would learn by it where in
+ * memory the driver is. */
+static RESPONSECODE give_poll_once(DWORD Lun, PDWORD Length, PUCHAR Value)
+{
+    RESPONSECODE (*const poll)(DWORD, int) = poll_presence;
+    struct reader *reader = reader_acquire(Lun);
+    if (!reader)
+        return IFD_COMMUNICATION_ERROR;
+    const bool first = *Length < sizeof poll || reader_first_asked_for_poll(reader);
+    reader_release(reader);
+    return first ? give(&poll, sizeof poll, Length, Value) : IFD_ERROR_TAG;
+}
+
 static RESPONSECODE attribute(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 {
     struct reader *reader = reader_acquire(Lun);
@@ -131,7 +144,6 @@ static RESPONSECODE attribute(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 
 EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 {
-    RESPONSECODE (*const poll)(DWORD, int) = poll_presence;
     RESPONSECODE (*const stop)(DWORD) = stop_polling;
     if (!Length || !Value)
         return IFD_COMMUNICATION_ERROR;
@@ -146,8 +158,8 @@ EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUC
     case TAG_IFD_DEVICE_REMOVED: /* an unplug is noticed on the wire; any client could claim one by this tag */
         return give_byte(0, Length, Value);
     case TAG_IFD_POLLING_THREAD_WITH_TIMEOUT:
-        return give(&poll, sizeof poll, Length, Value);
-    case TAG_IFD_STOP_POLLING_THREAD:
+        return give_poll_once(Lun, Length, Value);
+    case TAG_IFD_STOP_POLLING_THREAD: /* pcscd asks for it at each SCardDisconnect, as a client could */
         return give(&stop, sizeof stop, Length, Value);
     default:
         return attribute(Lun, Tag, Length, Value);

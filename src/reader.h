@@ -50,6 +50,9 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
 /* Known without asking the key. */
 enum presence reader_presence(struct reader *reader);
 
+/* true once after the opening. */
+bool reader_first_asked_for_poll(struct reader *reader);
+
 /* Sleeps until something about presence changes, a stop, or the time-out. ERR_GONE at once after an unplug. */
 enum err reader_poll(struct reader *reader, int timeout_ms);
 /* Ends exactly one poll: the one that runs, or else the next. */

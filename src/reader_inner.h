@@ -24,6 +24,7 @@ struct reader {
 
     pthread_mutex_t lock; /* port, exchange and card: one call at a time; see reader_take() */
     atomic_uint wanted;   /* so many threads wait for the lock, or have it, for a call of pcscd's */
+    atomic_bool asked_for_poll; /* see reader_first_asked_for_poll() */
     atomic_bool collecting; /* the poller has the lock, and waits for what is pending */
     struct usb_port *port;
     struct exchange exchange;

@@ -127,6 +127,11 @@ static int64_t next_look(struct reader *reader, int64_t deadline)
     return next < deadline ? next : deadline;
 }
 
+bool reader_first_asked_for_poll(struct reader *reader)
+{
+    return !atomic_exchange(&reader->asked_for_poll, true);
+}
+
 enum err reader_poll(struct reader *reader, int timeout_ms)
 {
     const int64_t deadline = presence_clock_ms() + timeout_ms;

@@ -97,11 +97,8 @@ static void a_command_that_was_given_up_is_waited_for(void **state)
 
 static void *poll_until_stopped(void *context)
 {
-    RESPONSECODE (*poll)(DWORD, int);
-    DWORD length = sizeof poll;
     (void)context;
-    if (IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll) == IFD_SUCCESS)
-        (void)poll(LUN, 600000);
+    (void)bench_poll(600000);
     return NULL;
 }
 
