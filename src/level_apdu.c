@@ -264,7 +264,7 @@ enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, cons
     const bool valid = apdu_parse(apdu, apdu_length, &parsed);
     const bool split = !level->takes_extended && (valid ? parsed.extended : apdu_length > APDU_SHORT_MAX);
     if (split && !valid) {
-        log_info(level->exchange->name, "a command of %zu bytes was not sent: it is neither a short APDU nor an extended one",
+        log_info(level->exchange->name, "a command of %zu bytes was not sent: it is neither a short nor an extended APDU",
                  apdu_length);
         return ERR_UNSUPPORTED;
     }

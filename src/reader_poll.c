@@ -93,6 +93,14 @@ enum err reader_claim(struct reader *reader)
     return reader_note(reader, err);
 }
 
+static void forget_others(struct reader *reader)
+{
+    if (pthread_mutex_trylock(&reader->lock) != 0)
+        return; /* whoever has the lock waits in libusb */
+    usb_forget_others(reader->port);
+    pthread_mutex_unlock(&reader->lock);
+}
+
 /* Waits for what is pending, until it has come, a stop, a call, or the deadline. */
 static void collect(struct reader *reader, int64_t deadline)
 {
@@ -136,6 +144,7 @@ enum err reader_poll(struct reader *reader, int timeout_ms)
 {
     const int64_t deadline = presence_clock_ms() + timeout_ms;
     bool done = presence_enter_poll(&reader->presence);
+    forget_others(reader); /* pcscd comes here every 10 min at least */
     while (!done) {
         if (!presence_is_claimed(&reader->presence) && reader_claim(reader) == ERR_NONE) {
             log_info(reader->name, "the other program has let go of it: taking it");

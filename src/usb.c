@@ -425,6 +425,12 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
     return news;
 }
 
+void usb_forget_others(struct usb_port *port)
+{
+    port->news = 0;
+    (void)handle_events(port, 0);
+}
+
 void usb_cancel(struct usb_port *port)
 {
     atomic_store(&port->cancelled, true);

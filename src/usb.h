@@ -105,6 +105,10 @@ void usb_cancel(struct usb_port *port);
 /* Ends the present wait, or else the next one, with USB_INTERRUPTED. From any thread. */
 void usb_interrupt(struct usb_port *port);
 
+/* Lets go of what libusb keeps until somebody waits: it tells each context, also one that discovers no devices, of every
+ * device of the computer that comes or goes. To be called now and then while nobody waits; takes no time. */
+void usb_forget_others(struct usb_port *port);
+
 /* CLEAR_FEATURE(ENDPOINT_HALT) for an endpoint address from the identity. */
 enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint);
 

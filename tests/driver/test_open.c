@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <PCSC/reader.h>
+#include "libusb_virtual.h"
 #include "usb.h"
 
 static char said[512]; /* the last line in the log */
@@ -442,6 +443,30 @@ static void polling_an_idle_key_causes_no_transfer(void **state)
 
 /* ---- two keys ---- */
 
+/* What libusb is told of them lies there until somebody handles events, and nobody uses this key. */
+static void what_other_devices_do_does_not_pile_up_beside_an_idle_key(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    struct icc *const icc = icc_new(&(struct icc_options){ .atr = b->device->identity->atr,
+                                                           .atr_len = b->device->identity->atr_len });
+    struct device *const device = firmware_new(b->device->identity, icc, &(struct firmware_options){ .no_stale_packet = 1 });
+    struct virtual_slot *const slot = virtual_insert("/dev/bus/usb/001/003", device);
+    bench_start(b);
+    (void)bench_poll(0);
+    for (int i = 0; i < 100; i++) {
+        virtual_unplug(slot);
+        virtual_plug(slot);
+    }
+    assert_int_equal(libusb_virtual_unhandled(), 200);
+    (void)bench_poll(0);
+    assert_int_equal(libusb_virtual_unhandled(), 0);
+    virtual_remove(slot);
+    device_free(device);
+    icc_free(icc);
+    bench_free(b);
+}
+
 static void two_keys_do_not_disturb_each_other(void **state)
 {
     (void)state;
@@ -492,6 +517,7 @@ int main(void)
         TEST(a_poll_ends_when_another_program_lets_go),
         TEST(closing_ends_a_poll),
         TEST(polling_an_idle_key_causes_no_transfer),
+        TEST(what_other_devices_do_does_not_pile_up_beside_an_idle_key),
         TEST(two_keys_do_not_disturb_each_other),
     };
     return cmocka_run_group_tests_name("open", tests, NULL, NULL);
