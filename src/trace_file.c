@@ -65,8 +65,8 @@ static bool write_at(const struct trace_file *file, size_t at, const uint8_t *by
 {
     while (length > 0) {
         const ssize_t written = pwrite(file->fd, bytes, length, (off_t)at);
-        if (written < 0 && errno != EINTR) {
-            log_error(file->name, "the trace ends here: %s", strerror(errno));
+        if (written == 0 || (written < 0 && errno != EINTR)) {
+            log_error(file->name, "the trace ends here: %s", written == 0 ? "the file takes no more" : strerror(errno));
             return false;
         }
         if (written > 0) {
@@ -131,6 +131,7 @@ static bool rotate(struct trace_file *file, int64_t now_ms)
 {
     char path[PATH_MAX];
     close(file->fd);
+    file->fd = -1;
     if (file->kept > 0) {
         path_of(file, file->kept, path);
         (void)unlink(path);

@@ -212,6 +212,59 @@ static void a_full_disk_ends_the_trace_with_one_complaint(void **state)
     assert_true(read_all(path_of("key-001-005-1.pcap.gz"), &end, &last) >= 4 + 2 * (int)added);
 }
 
+/* ---- what the kernel and zlib may do, once ---- */
+
+static bool writes_nothing, does_not_reset;
+static int reused = -1;
+
+ssize_t __real_pwrite64(int file, const void *bytes, size_t length, off_t at);
+ssize_t __wrap_pwrite(int file, const void *bytes, size_t length, off_t at);
+ssize_t __wrap_pwrite64(int file, const void *bytes, size_t length, off_t at);
+ssize_t __wrap_pwrite64(int file, const void *bytes, size_t length, off_t at)
+{
+    return writes_nothing ? 0 : __real_pwrite64(file, bytes, length, at);
+}
+
+ssize_t __wrap_pwrite(int file, const void *bytes, size_t length, off_t at) /* without large files */
+{
+    return __wrap_pwrite64(file, bytes, length, at);
+}
+
+int __real_deflateReset(z_stream *stream);
+int __wrap_deflateReset(z_stream *stream);
+int __wrap_deflateReset(z_stream *stream)
+{
+    if (!does_not_reset)
+        return __real_deflateReset(stream);
+    reused = open("/dev/null", O_RDONLY); /* another thread's, which gets the number of the file that was closed */
+    return Z_STREAM_ERROR;
+}
+
+static void a_file_that_takes_nothing_ends_the_trace_with_one_complaint(void **state)
+{
+    (void)state;
+    struct trace_file *const file = trace_open(NO_LIMIT);
+    assert_true(add_both(file, 0));
+    writes_nothing = true;
+    assert_false(add_both(file, 1));
+    writes_nothing = false;
+    trace_file_close(file);
+    assert_int_equal(errors, 1);
+}
+
+static void a_file_is_closed_once_whatever_fails_at_the_next(void **state)
+{
+    (void)state;
+    struct trace_file *const file = trace_open(300);
+    does_not_reset = true;
+    for (int i = 0; i < 1000 && add_both(file, i); i++)
+        ;
+    does_not_reset = false;
+    assert_true(reused >= 0);
+    trace_file_close(file);
+    assert_int_equal(close(reused), 0);
+}
+
 /* ---- traces that are none ---- */
 
 static size_t slurp(const char *path, uint8_t *bytes, size_t size)
@@ -298,6 +351,8 @@ int main(void)
         TEST(only_the_last_two_files_are_kept),
         TEST(without_a_directory_there_is_no_trace_and_one_complaint),
         TEST(a_full_disk_ends_the_trace_with_one_complaint),
+        TEST(a_file_that_takes_nothing_ends_the_trace_with_one_complaint),
+        TEST(a_file_is_closed_once_whatever_fails_at_the_next),
         TEST(a_trace_is_read_as_far_as_it_goes),
         TEST(a_damaged_trace_hurts_nobody),
     };
