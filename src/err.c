@@ -26,6 +26,7 @@ const char *err_in_words(enum err err)
     case ERR_TOO_LONG: return "a command or an answer is too long";
     case ERR_UNSUPPORTED: return "the key or this driver cannot do that";
     case ERR_NO_MEMORY: return "there is no memory";
+    case ERR_LUN_TAKEN: return "pcscd has given its Lun to another reader";
     }
     return "an error that this driver does not know";
 }

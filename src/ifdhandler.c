@@ -44,6 +44,7 @@ static RESPONSECODE translate(enum err err)
     case ERR_CARD_RESET:
     case ERR_NOT_POWERED:
     case ERR_NO_MEMORY:
+    case ERR_LUN_TAKEN:
         break;
     }
     return IFD_COMMUNICATION_ERROR;

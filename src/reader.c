@@ -30,9 +30,9 @@ static struct reader **find(unsigned long lun)
 
 static enum err enter(struct reader *reader)
 {
-    enum err err = ERR_NO_MEMORY;
     pthread_mutex_lock(&table_lock);
-    for (size_t i = 0; i < READER_MAX && !find(reader->lun); i++)
+    enum err err = find(reader->lun) ? ERR_LUN_TAKEN : ERR_NO_MEMORY;
+    for (size_t i = 0; i < READER_MAX && err == ERR_NO_MEMORY; i++)
         if (!table[i]) {
             table[i] = reader;
             err = ERR_NONE;

@@ -443,49 +443,78 @@ static void polling_an_idle_key_causes_no_transfer(void **state)
 
 /* ---- two keys ---- */
 
-/* What libusb is told of them lies there until somebody handles events, and nobody uses this key. */
-static void what_other_devices_do_does_not_pile_up_beside_an_idle_key(void **state)
+#define OTHER_NODE "/dev/bus/usb/001/003"
+#define OTHER_NAME "usb:20a0/4108:libudev:1:" OTHER_NODE
+
+struct other_key {
+    struct icc *icc;
+    struct device *device;
+    struct virtual_slot *slot;
+};
+
+static struct other_key other_key(const struct bench *b)
 {
-    (void)state;
-    struct bench *b = bench_new(NULL);
-    struct icc *const icc = icc_new(&(struct icc_options){ .atr = b->device->identity->atr,
-                                                           .atr_len = b->device->identity->atr_len });
-    struct device *const device = firmware_new(b->device->identity, icc, &(struct firmware_options){ .no_stale_packet = 1 });
-    struct virtual_slot *const slot = virtual_insert("/dev/bus/usb/001/003", device);
-    bench_start(b);
-    (void)bench_poll(0);
-    for (int i = 0; i < 100; i++) {
-        virtual_unplug(slot);
-        virtual_plug(slot);
-    }
-    assert_int_equal(libusb_virtual_unhandled(), 200);
-    (void)bench_poll(0);
-    assert_int_equal(libusb_virtual_unhandled(), 0);
-    virtual_remove(slot);
-    device_free(device);
-    icc_free(icc);
-    bench_free(b);
+    const struct identity *const identity = b->device->identity;
+    const struct icc_options card = { .atr = identity->atr, .atr_len = identity->atr_len, .other = { .work_us = 10 * MS } };
+    struct other_key other = { .icc = icc_new(&card) };
+    other.device = firmware_new(identity, other.icc, &(struct firmware_options){ .no_stale_packet = true });
+    other.slot = virtual_insert(OTHER_NODE, other.device);
+    return other;
+}
+
+static void remove_other_key(struct other_key *other)
+{
+    virtual_remove(other->slot);
+    device_free(other->device);
+    icc_free(other->icc);
 }
 
 static void two_keys_do_not_disturb_each_other(void **state)
 {
     (void)state;
     struct bench *b = bench_new(NULL);
-    const struct icc_options card = { .atr = b->device->identity->atr, .atr_len = b->device->identity->atr_len,
-                                      .other = { .work_us = 10 * MS } };
-    struct icc *const icc = icc_new(&card);
-    struct device *const device = firmware_new(b->device->identity, icc, &(struct firmware_options){ .no_stale_packet = true });
-    struct virtual_slot *const slot = virtual_insert("/dev/bus/usb/001/003", device);
+    struct other_key other = other_key(b);
     bench_start(b);
-    assert_int_equal(open_as(0x10000, "usb:20a0/4108:libudev:1:/dev/bus/usb/001/003"), IFD_SUCCESS);
-    icc_set_mute(icc, true);
+    assert_int_equal(open_as(0x10000, OTHER_NAME), IFD_SUCCESS);
+    icc_set_mute(other.icc, true);
     bench_works(b);
     assert_int_equal(IFDHCloseChannel(0x10000), IFD_SUCCESS);
     bench_works(b);
     bench_stop(b);
-    virtual_remove(slot);
-    device_free(device);
-    icc_free(icc);
+    remove_other_key(&other);
+    bench_free(b);
+}
+
+static void a_lun_is_given_to_one_key_only(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    struct other_key other = other_key(b);
+    bench_start(b);
+    assert_int_equal(open_as(LUN, OTHER_NAME), IFD_COMMUNICATION_ERROR);
+    assert_non_null(strstr(said, "003 cannot be used: pcscd has given its Lun to another reader"));
+    bench_works(b);
+    bench_stop(b);
+    remove_other_key(&other);
+    bench_free(b);
+}
+
+/* What libusb is told of them lies there until somebody handles events, and nobody uses this key. */
+static void what_other_devices_do_does_not_pile_up_beside_an_idle_key(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    struct other_key other = other_key(b);
+    bench_start(b);
+    (void)bench_poll(0);
+    for (int i = 0; i < 100; i++) {
+        virtual_unplug(other.slot);
+        virtual_plug(other.slot);
+    }
+    assert_int_equal(libusb_virtual_unhandled(), 200);
+    (void)bench_poll(0);
+    assert_int_equal(libusb_virtual_unhandled(), 0);
+    remove_other_key(&other);
     bench_free(b);
 }
 
@@ -519,6 +548,7 @@ int main(void)
         TEST(polling_an_idle_key_causes_no_transfer),
         TEST(what_other_devices_do_does_not_pile_up_beside_an_idle_key),
         TEST(two_keys_do_not_disturb_each_other),
+        TEST(a_lun_is_given_to_one_key_only),
     };
     return cmocka_run_group_tests_name("open", tests, NULL, NULL);
 }
