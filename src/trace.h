@@ -3,7 +3,7 @@
  * trace.h - what passed between driver and key, without its secrets: the last messages, and a file of all if wished.
  *
  * With IFD_NITROKEY_TRACE=FILE.pcap.gz in the environment, see trace_file.h. Serial numbers, fingerprints and what the
- * holder has written are in it only with IFD_NITROKEY_TRACE_NAMES=yes. No message gets here but through redact.h. When
+ * holder has written are in it only with IFD_NITROKEY_TRACE_NAMES=yes. Nothing is kept but what redact.h lets through. When
  * the file cannot be written that is said in the log once, and nothing else changes.
  */
 #pragma once
