@@ -16,7 +16,7 @@
 
 #define PATIENCE_MS 10000
 #define KILL_LIMIT_MS 1000 /* one that waits for a device may not even be killed */
-#define LOOK_EVERY_MS 2
+#define LOOK_EVERY_NS 2000000
 
 bool run_find(const char *name, char *path, size_t size)
 {
@@ -64,7 +64,7 @@ static bool has_ended(pid_t pid, int *status, int64_t end)
 {
     pid_t ended;
     while ((ended = waitpid(pid, status, WNOHANG)) == 0 && now_ms() < end)
-        (void)nanosleep(&(struct timespec){ .tv_nsec = LOOK_EVERY_MS * 1000000 }, NULL);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = LOOK_EVERY_NS }, NULL);
     return ended == pid;
 }
 

@@ -162,8 +162,8 @@ static void each_line_says_which_key(void **state)
 {
     (void)state;
     struct bench *b = without_a_trace(&(struct icc_timing){ .work_us = 200 * MINUTE });
-    const struct model *const model = model_find(b->device->identity->device[9] << 8 | b->device->identity->device[8],
-                                                 b->device->identity->device[11] << 8 | b->device->identity->device[10]);
+    const uint8_t *const d = b->device->identity->device;
+    const struct model *const model = model_find((uint16_t)(d[9] << 8 | d[8]), (uint16_t)(d[11] << 8 | d[10]));
     char beginning[128];
     snprintf(beginning, sizeof beginning, "ifd-nitrokey: %s (001/002): ", model->name);
     assert_int_not_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_SUCCESS);
