@@ -119,7 +119,7 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
             note_stray(exchange, answer);
         exchange->dropped++;
         nuisance->dropped++;
-        log_debug("dropped %zu bytes that answer no command", length);
+        log_debug(exchange->name, "dropped %zu bytes that answer no command", length);
         return false;
     }
     if (answer->status != CCID_TIME_EXTENSION)
@@ -132,7 +132,7 @@ static bool examine(struct exchange *exchange, size_t length, const struct ccid_
 
 static enum err after_stall(struct exchange *exchange, uint8_t endpoint, struct nuisance *nuisance)
 {
-    log_info("%s has stalled when it was to %s a message: clearing that", exchange->model->name,
+    log_info(exchange->name, "it has stalled when it was to %s a message: clearing that",
              endpoint == exchange->bulk_in ? "send" : "receive");
     return nuisance->stalls++ < MAX_STALLS ? usb_clear_halt(exchange->port, endpoint) : ERR_IO;
 }
@@ -270,6 +270,6 @@ bool exchange_has_come(struct exchange *exchange, const struct ccid_expectation 
     }
     heard(exchange);
     record(exchange, length, answer->data - CCID_HEADER);
-    log_info("%s has left out the end of an answer", exchange->model->name);
+    log_info(exchange->name, "it has left out the end of an answer");
     return true;
 }

@@ -25,12 +25,12 @@ static enum err accept_atr(struct card *card, const struct ccid_answer *answer)
 {
     if (answer->status != CCID_OK || !answer->complete || answer->length == 0) {
         char text[CCID_ERROR_SIZE];
-        log_error("the card does not answer to power on: %s; plug the key in again if this stays",
+        log_error(card->exchange->name, "the card does not answer to power on: %s; plug the key in again if this stays",
                   answer->status == CCID_FAILED ? ccid_error_in_words(answer->error, text) : "its answer is not whole");
         return ERR_CARD;
     }
     if (atr_parse(answer->data, answer->length, &card->atr) != ERR_NONE || !card->atr.t1) {
-        log_error("the card's answer to reset is not understood, or it does not speak T=1");
+        log_error(card->exchange->name, "the card's answer to reset is not understood, or it does not speak T=1");
         return ERR_CARD;
     }
     return ERR_NONE;
@@ -64,7 +64,11 @@ enum err card_power_off(struct card *card, struct vigil *vigil)
     struct ccid_answer answer;
     card->powered = false;
     const enum err err = exchange_run(card->exchange, &power_off, vigil, &answer);
-    return err == ERR_NONE && answer.status != CCID_OK ? ERR_CARD : err;
+    if (err != ERR_NONE || answer.status == CCID_OK)
+        return err;
+    char text[CCID_ERROR_SIZE];
+    log_error(card->exchange->name, "it does not power the card off: %s", ccid_error_in_words(answer.error, text));
+    return ERR_CARD;
 }
 
 void card_lose_power(struct card *card)
@@ -97,12 +101,12 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     if (!card->powered)
         return ERR_NOT_POWERED;
     if (apdu_length < 4) {
-        log_debug("a command of %zu bytes was not sent: it has 4 at least", apdu_length);
+        log_info(card->exchange->name, "a command of %zu bytes was not sent: it has 4 at least", apdu_length);
         return ERR_UNSUPPORTED;
     }
     if (card->max_command > 0 && apdu_length > card->max_command) {
-        log_error("a command of %zu bytes was not sent: the firmware of %s takes %zu at most", apdu_length,
-                  card->exchange->model->name, card->max_command);
+        log_info(card->exchange->name, "a command of %zu bytes was not sent: the firmware takes %zu at most", apdu_length,
+                 card->max_command);
         return ERR_UNSUPPORTED;
     }
     const int64_t now_ms = exchange_now_ms(card->exchange);
@@ -114,12 +118,7 @@ enum err card_transmit(struct card *card, const uint8_t *apdu, size_t apdu_lengt
     exchange_wipe(card->exchange);
     if (card->exchange->restarts != restarts)
         card->powered = false;
-    if (err == ERR_CARD_RESET) { /* it is not reset here, since whoever uses the card must learn of it first */
-        log_error("the card has to be reset to be usable again; programs must verify the PIN anew");
+    if (err == ERR_CARD_RESET) /* it is not reset here, since whoever uses the card must learn of it first */
         card->powered = false;
-    }
-    if (err == ERR_TIMEOUT)
-        log_error("no answer to a command of class \"%s\" within its patience; it will be dropped when it comes",
-                  patience_name(vigil.class));
     return err;
 }

@@ -32,10 +32,10 @@ struct card {
 void card_init(struct card *card, struct exchange *exchange, const struct model *model, const struct ccid_class *class,
                const struct patience_table *patience);
 
-/* Powers the card on or, when it is powered, resets it cold. A pending command is lost. ERR_CARD: it is mute, or speaks
- * no T=1. */
+/* Powers the card on or, when it is powered, resets it cold. A pending command is lost. ERR_CARD, and said in the log: it
+ * is mute, or speaks no T=1. */
 enum err card_power_on(struct card *card, struct vigil *vigil);
-/* ERR_CARD: the reader refused; the card may still have power, and its PIN state. */
+/* ERR_CARD, and said in the log: the reader refused; the card may still have power, and its PIN state. */
 enum err card_power_off(struct card *card, struct vigil *vigil);
 
 /* As card_power_off(), but the key is not told. */

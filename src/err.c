@@ -21,11 +21,12 @@ const char *err_in_words(enum err err)
     case ERR_IO: return "a USB transfer has failed";
     case ERR_PROTOCOL: return "the key's answers break the rules";
     case ERR_CARD: return "the card has refused, or is mute";
-    case ERR_CARD_RESET: return "the card has to be reset";
+    case ERR_CARD_RESET: return "the card has to be reset to be usable again; programs must verify the PIN anew";
     case ERR_NOT_POWERED: return "the card is not powered";
     case ERR_TOO_LONG: return "a command or an answer is too long";
     case ERR_UNSUPPORTED: return "the key or this driver cannot do that";
     case ERR_NO_MEMORY: return "there is no memory";
+    case ERR_LUN_TAKEN: return "pcscd has given its Lun to another reader";
     }
     return "an error that this driver does not know";
 }

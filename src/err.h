@@ -23,6 +23,7 @@ enum err {
     ERR_TOO_LONG,      /* a command or an answer does not fit */
     ERR_UNSUPPORTED,
     ERR_NO_MEMORY,
+    ERR_LUN_TAKEN,     /* pcscd has another reader under this Lun */
 };
 
 /* What it means for people who read the log, to stand behind a colon. Static. */

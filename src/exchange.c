@@ -130,6 +130,11 @@ bool exchange_owes(const struct exchange *exchange)
     return exchange->pending->phase == PENDING_ANSWER;
 }
 
+bool exchange_at_rest(const struct exchange *exchange)
+{
+    return exchange->synchronised && !exchange->dead && exchange->pending->phase <= PENDING_NOTHING;
+}
+
 /* ---- when no answer has come ---- */
 
 /* The last resort. The next command will find the card without power. What does not help is told once. */
@@ -137,12 +142,12 @@ static void restart(struct exchange *exchange)
 {
     const bool again = exchange->restart == RESTART_UNANSWERED;
     if (!again)
-        log_error("%s has not said a word for %d s: starting it anew", exchange->model->name, DEBT_LIMIT_MS / 1000);
+        log_error(exchange->name, "no response for %d s: starting it anew", DEBT_LIMIT_MS / 1000);
     exchange->silence_ms = 0;
     exchange_take_back_in(exchange);
     exchange->restart = usb_set_configuration(exchange->port) == ERR_NONE ? RESTARTED : RESTART_UNANSWERED;
     if (exchange->restart == RESTART_UNANSWERED && !again)
-        log_error("%s cannot be started anew; plug it in again", exchange->model->name);
+        log_error(exchange->name, "it cannot be started anew; plug it in again");
 }
 
 /* Too long for any command: the answer is lost, or the device is. */
@@ -178,7 +183,7 @@ static void broken(struct exchange *exchange, const struct ccid_expectation *exp
 {
     exchange->debt = *expected;
     exchange_take_back_in(exchange);
-    log_info("%s", err_in_words(ERR_IO));
+    log_info(exchange->name, "a USB transfer has failed: finding out what has arrived");
     if (exchange->pending->phase != PENDING_ANSWER || exchange_hears_at_work(exchange))
         return;
     exchange->pending->phase = PENDING_NOTHING;
@@ -190,8 +195,7 @@ static void died(struct exchange *exchange)
     exchange->dead = true;
     exchange->pending->phase = PENDING_UNKNOWN;
     exchange_take_back_in(exchange);
-    log_error("%s serves no command any more: its firmware has stopped. Unplug it and plug it in again",
-              exchange->model->name);
+    log_error(exchange->name, "it serves no command any more: its firmware has stopped. Unplug it and plug it in again");
 }
 
 /* What becomes of an XfrBlock that has no answer; returns err. */
@@ -400,7 +404,7 @@ static enum err forget_pins(struct exchange *exchange, struct vigil *vigil)
             err = ERR_CARD;
     }
     if (err != ERR_NONE && exchange->restart == RESTARTED)
-        log_error("%s cannot be powered off, and a PIN may still be verified; plug it in again", exchange->model->name);
+        log_error(exchange->name, "it cannot be powered off, and a PIN may still be verified; plug it in again");
     exchange->restart = err == ERR_NONE ? RESTARTED_NEVER : RESTART_UNANSWERED;
     return err;
 }

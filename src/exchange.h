@@ -2,7 +2,8 @@
 /*
  * exchange.h - one CCID command and its answer: sequence numbers, time extensions, patience, draining.
  *
- * The only place of the driver that waits, and only as long as the vigil it is given says.
+ * Nothing else in the driver waits for a message of the key. It waits as long as the vigil says that it is given; only what
+ * ends or voids a command that has failed has short limits of its own. Control requests wait in usb.c, see there.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,10 +17,13 @@
 #include "trace.h"
 #include "usb.h"
 
-/* All fields belong to exchange.c, await.c and recover.c; the levels write chain and rest of what is pending. */
+/* Others may read what is here. It is written by exchange.c, await.c and recover.c, but for chain and rest of what is
+ * pending, which are the levels', and for what the reader sets: interruptible, and after exchange_open() name, status,
+ * longest and trace. */
 struct exchange {
     struct usb_port *port;
-    const struct model *model; /* see exchange_set_model(); the next three are to be set after exchange_open(), too */
+    const char *name;          /* for the log, see log.h */
+    const struct model *model; /* see exchange_set_model() */
     struct patience status;    /* of GetSlotStatus and Abort */
     int64_t longest[PATIENCE_CLASSES]; /* the longest that a command of another process may take, ms */
     struct trace *trace;       /* NULL: nobody is told */
@@ -77,16 +81,16 @@ void exchange_set_bwt(struct exchange *exchange, uint32_t bwt_ms);
 enum err exchange_synchronise(struct exchange *exchange, struct vigil *vigil);
 
 /*
- * Sends a command and waits for its answer. First it finds out or ends what is pending. Never sends anything twice. The
+ * Sends a command and waits for its answer. First it finds out or ends what is pending. Never sends an XfrBlock twice. The
  * answer points into the exchange's buffer: valid until the next call or exchange_wipe(). ERR_TIMEOUT: the patience has
  * ended; if the command has left, its answer is pending. ERR_IO: a transfer has failed, and what is pending with it is
- * found out by the next call. ERR_HELD, ERR_DEAD: nothing has left.
+ * found out by the next call. ERR_HELD: nothing has left. ERR_DEAD: the firmware has stopped, before or with this command.
  */
 enum err exchange_run(struct exchange *exchange, const struct ccid_command *command, struct vigil *vigil,
                       struct ccid_answer *answer);
 
-/* After open: what another process has left is found out, ended or waited for, as far as the vigil allows (ERR_TIMEOUT),
- * and the device is synchronised. */
+/* After open: what another process has left is found out, ended or waited for, as far as the vigil (ERR_TIMEOUT) and the
+ * firmware (ERR_HELD, ERR_DEAD) allow, and the device is synchronised. */
 enum err exchange_first_contact(struct exchange *exchange, struct vigil *vigil);
 
 /* Finds out or ends what is pending now, as exchange_run() does before an XfrBlock; answers are dropped. */
@@ -94,6 +98,9 @@ enum err exchange_recover(struct exchange *exchange, struct vigil *vigil);
 
 /* An answer is pending, and the device has the whole command. */
 bool exchange_owes(const struct exchange *exchange);
+
+/* It is known that nothing is pending, so that a control transfer does not meet a device at work. */
+bool exchange_at_rest(const struct exchange *exchange);
 
 /* For how long at most, from now, no command may leave (ERR_HELD); 0: it is not held back. */
 int64_t exchange_held_ms(const struct exchange *exchange);
@@ -107,5 +114,6 @@ enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct
 /* Ends a chain of parts that the device holds. Not while it is at work. ERR_CARD_RESET: only the loss of power does. */
 enum err exchange_forget_parts(struct exchange *exchange);
 
-/* Overwrites what an answer has left behind; a command is overwritten when it has gone. */
+/* Overwrites what an answer has left behind, unless one is pending: that is written there. A command is overwritten when it
+ * has gone. */
 void exchange_wipe(struct exchange *exchange);

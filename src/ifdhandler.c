@@ -44,6 +44,7 @@ static RESPONSECODE translate(enum err err)
     case ERR_CARD_RESET:
     case ERR_NOT_POWERED:
     case ERR_NO_MEMORY:
+    case ERR_LUN_TAKEN:
         break;
     }
     return IFD_COMMUNICATION_ERROR;
@@ -57,14 +58,14 @@ EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
         return IFD_COMMUNICATION_ERROR;
     const enum err err = reader_open(Lun, DeviceName);
     if (err == ERR_NOT_CCID) {
-        log_debug("%s is not a CCID interface", DeviceName);
+        log_debug(NULL, "%s is not a CCID interface", DeviceName);
         return IFD_NO_SUCH_DEVICE; /* pcscd offers every interface of a composite device; it shall forget this one */
     }
     if (err == ERR_ACCESS)
-        log_error("%s may not be opened by pcscd. Its udev rules give permission when the key is plugged in: install "
+        log_error(NULL, "%s may not be opened by pcscd. Its udev rules give permission when the key is plugged in: install "
                   "them, run: udevadm control --reload, and plug the key in again", DeviceName);
     else if (err != ERR_NONE)
-        log_error("%s cannot be used: %s", DeviceName, err_in_words(err));
+        log_error(NULL, "%s cannot be used: %s", DeviceName, err_in_words(err));
     return translate(err);
 }
 
@@ -116,6 +117,19 @@ static RESPONSECODE give_byte(UCHAR byte, PDWORD Length, PUCHAR Value)
     return give(&byte, 1, Length, Value);
 }
 
+/* pcscd asks for it at once when it has opened the reader; whoever asks later is a client, who would learn by it where in
+ * memory the driver is. */
+static RESPONSECODE give_poll_once(DWORD Lun, PDWORD Length, PUCHAR Value)
+{
+    RESPONSECODE (*const poll)(DWORD, int) = poll_presence;
+    struct reader *reader = reader_acquire(Lun);
+    if (!reader)
+        return IFD_COMMUNICATION_ERROR;
+    const bool first = *Length < sizeof poll || reader_first_asked_for_poll(reader);
+    reader_release(reader);
+    return first ? give(&poll, sizeof poll, Length, Value) : IFD_ERROR_TAG;
+}
+
 static RESPONSECODE attribute(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 {
     struct reader *reader = reader_acquire(Lun);
@@ -131,7 +145,6 @@ static RESPONSECODE attribute(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 
 EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 {
-    RESPONSECODE (*const poll)(DWORD, int) = poll_presence;
     RESPONSECODE (*const stop)(DWORD) = stop_polling;
     if (!Length || !Value)
         return IFD_COMMUNICATION_ERROR;
@@ -146,8 +159,8 @@ EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUC
     case TAG_IFD_DEVICE_REMOVED: /* an unplug is noticed on the wire; any client could claim one by this tag */
         return give_byte(0, Length, Value);
     case TAG_IFD_POLLING_THREAD_WITH_TIMEOUT:
-        return give(&poll, sizeof poll, Length, Value);
-    case TAG_IFD_STOP_POLLING_THREAD:
+        return give_poll_once(Lun, Length, Value);
+    case TAG_IFD_STOP_POLLING_THREAD: /* pcscd asks for it at each SCardDisconnect, as a client could */
         return give(&stop, sizeof stop, Length, Value);
     default:
         return attribute(Lun, Tag, Length, Value);

@@ -27,10 +27,10 @@ static void drain_into(struct sink *sink, const uint8_t *bytes, size_t length)
 
 /* ---- one message each way ---- */
 
-static enum err refused(const struct ccid_answer *answer)
+static enum err refused(const struct level_apdu *level, const struct ccid_answer *answer)
 {
     char text[CCID_ERROR_SIZE];
-    log_debug("the key has refused the message: %s", ccid_error_in_words(answer->error, text));
+    log_debug(level->exchange->name, "it has refused the message: %s", ccid_error_in_words(answer->error, text));
     return answer->powered ? ERR_PROTOCOL : ERR_CARD_RESET; /* it has lost its power, and all it knew */
 }
 
@@ -43,7 +43,7 @@ static enum err send_part(struct level_apdu *level, struct vigil *vigil, enum cc
     const enum err err = exchange_run(level->exchange, &command, vigil, answer);
     if (err != ERR_NONE)
         return err;
-    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(answer);
+    return answer->status == CCID_OK && answer->complete ? ERR_NONE : refused(level, answer);
 }
 
 /* ---- a whole answer ---- */
@@ -236,7 +236,8 @@ static enum err transmit_in_short_parts(struct level_apdu *level, struct vigil *
 {
     struct status status;
     if (apdu_is_secure(apdu)) {
-        log_error("an extended APDU with secure messaging cannot be sent to a key that takes short ones only");
+        log_info(level->exchange->name, "a command was not sent: it is an extended APDU with secure messaging, and the key "
+                 "takes short ones only");
         return ERR_UNSUPPORTED;
     }
     enum err err = send_in_short_parts(level, vigil, apdu, sink, &status);
@@ -262,8 +263,11 @@ enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, cons
     struct apdu parsed;
     const bool valid = apdu_parse(apdu, apdu_length, &parsed);
     const bool split = !level->takes_extended && (valid ? parsed.extended : apdu_length > APDU_SHORT_MAX);
-    if (split && !valid)
-        return ERR_PROTOCOL;
+    if (split && !valid) {
+        log_info(level->exchange->name, "a command of %zu bytes was not sent: it is neither a short nor an extended APDU",
+                 apdu_length);
+        return ERR_UNSUPPORTED;
+    }
     const enum err err = split ? transmit_in_short_parts(level, vigil, &parsed, &sink)
                                : exchange_apdu(level, vigil, apdu, apdu_length, &sink);
     if (err == ERR_IO && !level->takes_extended && apdu_length > 0 && (apdu[0] & APDU_CLA_CHAIN))

@@ -28,6 +28,7 @@ void level_apdu_start(struct level_apdu *level);
  * half taken. ERR_CARD_RESET: only a reset helps. */
 enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil);
 
-/* See card_transmit(). ERR_UNSUPPORTED: an extended APDU with secure messaging on a reader of short APDU level. */
+/* See card_transmit(). ERR_UNSUPPORTED: on a reader of short APDU level, an extended APDU with secure messaging, or what is
+ * too long and no APDU. */
 enum err level_apdu_transmit(struct level_apdu *level, struct vigil *vigil, const uint8_t *apdu, size_t apdu_length,
                              uint8_t *answer, size_t size, size_t *length);

@@ -30,7 +30,7 @@ static struct t1_step digest(struct level_tpdu *level, const struct ccid_answer 
         return t1_received(&level->t1, answer->data, answer->length);
     /* The firmware gave up before we do. The card may be at work still, so listen again. But a firmware that gives up
      * before the card's block waiting time is over did not wait for it. */
-    log_debug("the firmware gave up waiting for the card after %lld ms",
+    log_debug(level->exchange->name, "the firmware gave up waiting for the card after %lld ms",
               (long long)(exchange_now_ms(level->exchange) - sent_ms));
     return exchange_now_ms(level->exchange) - sent_ms >= level->bwt_ms ? t1_listen(&level->t1) : t1_silence(&level->t1);
 }
@@ -67,9 +67,11 @@ static enum err negotiate_ifsd(struct level_tpdu *level, const struct vigil *vig
     struct t1_step last;
     const enum err err = converse(level, t1_negotiate_ifsd(&level->t1, level->model->ifsd), &part, &last);
     if (err == ERR_TIMEOUT || (err == ERR_NONE && last.action != T1_DONE))
-        log_info("the card did not agree to larger blocks; it works, but slower");
-    if (err == ERR_NONE && last.action == T1_FAILED && last.failure == T1_DEAD)
+        log_info(level->exchange->name, "the card did not agree to larger blocks; it works, but slower");
+    if (err == ERR_NONE && last.action == T1_FAILED && last.failure == T1_DEAD) {
+        log_error(level->exchange->name, "the card answers no block after power on; plug the key in again if this stays");
         return ERR_CARD;
+    }
     return err == ERR_GONE || err == ERR_CANCELLED ? err : ERR_NONE;
 }
 
@@ -115,11 +117,11 @@ enum err level_tpdu_hear_out(struct level_tpdu *level, struct vigil *vigil)
     if (err == ERR_NONE && step.action == T1_FAILED && step.failure == T1_DEAD)
         return ERR_CARD_RESET;
     if (err == ERR_NONE)
-        log_info("the answer to the command that was given up has come and was dropped");
+        log_info(level->exchange->name, "the answer to the command that was given up has come and was dropped");
     return err;
 }
 
-static enum err conclude(const struct t1_step *last, size_t *length)
+static enum err conclude(const struct level_tpdu *level, const struct t1_step *last, size_t *length)
 {
     if (last->action == T1_DONE && last->answer_length >= 2) {
         *length = last->answer_length;
@@ -130,8 +132,8 @@ static enum err conclude(const struct t1_step *last, size_t *length)
     if (last->action == T1_FAILED && last->failure == T1_TOO_LONG)
         return ERR_TOO_LONG;
     if (last->action == T1_FAILED && last->failure == T1_NOT_TAKEN)
-        log_error("the card has not taken the command: a program has used the card by another interface of the key. "
-                  "The next command works");
+        log_error(level->exchange->name, "the card has not taken the command: a program has used the card by another "
+                  "interface of the key. The next command works");
     return ERR_PROTOCOL; /* resynchronised, or an answer without a status word */
 }
 
@@ -141,7 +143,7 @@ enum err level_tpdu_transmit(struct level_tpdu *level, struct vigil *vigil, cons
     struct t1_step last;
     const enum err err = converse(level, t1_transmit(&level->t1, apdu, apdu_length, answer, size), vigil, &last);
     if (err == ERR_NONE)
-        return conclude(&last, length);
+        return conclude(level, &last, length);
     t1_abandon(&level->t1);
     return err;
 }

@@ -11,37 +11,39 @@ extern void log_msg(const int priority, const char *format, ...) __attribute__((
 
 enum { PCSC_LOG_DEBUG, PCSC_LOG_INFO, PCSC_LOG_ERROR }; /* as in pcsc-lite's debuglog.h */
 
-static void log_line(int priority, const char *format, va_list arguments)
+static void log_line(int priority, const char *key, const char *format, va_list arguments)
 {
+    const char *const wish = secure_getenv("IFD_NITROKEY_LOG");
     char line[512];
     vsnprintf(line, sizeof line, format, arguments);
+    if (wish && strcmp(wish, "debug") == 0)
+        priority = PCSC_LOG_ERROR;
     if (log_msg)
-        log_msg(priority, "ifd-nitrokey: %s", line);
+        log_msg(priority, "ifd-nitrokey: %s%s%s", key ? key : "", key ? ": " : "", line);
     else if (priority > PCSC_LOG_DEBUG)
-        fprintf(stderr, "ifd-nitrokey: %s\n", line);
+        fprintf(stderr, "ifd-nitrokey: %s%s%s\n", key ? key : "", key ? ": " : "", line);
 }
 
-void log_error(const char *format, ...)
+void log_error(const char *key, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_line(PCSC_LOG_ERROR, format, arguments);
+    log_line(PCSC_LOG_ERROR, key, format, arguments);
     va_end(arguments);
 }
 
-void log_info(const char *format, ...)
+void log_info(const char *key, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_line(PCSC_LOG_INFO, format, arguments);
+    log_line(PCSC_LOG_INFO, key, format, arguments);
     va_end(arguments);
 }
 
-void log_debug(const char *format, ...)
+void log_debug(const char *key, const char *format, ...)
 {
-    const char *wish = secure_getenv("IFD_NITROKEY_LOG");
     va_list arguments;
     va_start(arguments, format);
-    log_line(wish && strcmp(wish, "debug") == 0 ? PCSC_LOG_ERROR : PCSC_LOG_DEBUG, format, arguments);
+    log_line(PCSC_LOG_DEBUG, key, format, arguments);
     va_end(arguments);
 }

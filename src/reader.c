@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* reader.c - one plugged-in key: open, close, its card; and the table of Luns. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "log.h"
@@ -8,6 +9,7 @@
 
 #define OPEN_LIMIT_MS 4500      /* open to the end of the first power on: everything pcscd serves waits for it */
 #define OPEN_SYNC_LIMIT_MS 1500 /* of it, at open; and as long as the firmware needs to start, or to be heard */
+#define POWER_LEAST_MS 1500     /* opening leaves more of it for the power on, if that follows at once */
 #define START_GRACE_MS 200      /* the times of a firmware are not exact */
 #define MAX_MESSAGE 65546       /* the longest XfrBlock there can be: an extended APDU and its header */
 #define SMALLEST_PART 64        /* one packet at full speed: what the oldest keys mean */
@@ -28,9 +30,9 @@ static struct reader **find(unsigned long lun)
 
 static enum err enter(struct reader *reader)
 {
-    enum err err = ERR_NO_MEMORY;
     pthread_mutex_lock(&table_lock);
-    for (size_t i = 0; i < READER_MAX && !find(reader->lun); i++)
+    enum err err = find(reader->lun) ? ERR_LUN_TAKEN : ERR_NO_MEMORY;
+    for (size_t i = 0; i < READER_MAX && err == ERR_NO_MEMORY; i++)
         if (!table[i]) {
             table[i] = reader;
             err = ERR_NONE;
@@ -68,8 +70,8 @@ static struct patience_table wanted_patience(void)
     const char *mistake;
     if (wish && *wish && !patience_parse(wish, &result, &mistake) &&
         !__atomic_exchange_n(&complained, true, __ATOMIC_RELAXED))
-        log_error("IFD_NITROKEY_PATIENCE is ignored, because this is not understood: \"%.60s\". It should look like "
-                  "\"generate=45m,ordinary=30s/10m\"", mistake);
+        log_error(NULL, "IFD_NITROKEY_PATIENCE is ignored, because this is not understood: \"%.60s\". It should look "
+                  "like \"generate=45m,ordinary=30s/10m\"", mistake);
     return result;
 }
 
@@ -112,9 +114,11 @@ static enum err check_identity(struct reader *reader)
         return ERR_NOT_CCID;
     reader->model = model_find(identity->vendor_id, identity->product_id);
     if (!reader->model || reader->class.level == CCID_CHARACTER) {
-        log_error("%04x:%04x is a reader that this driver does not know", identity->vendor_id, identity->product_id);
+        log_error(NULL, "%04x:%04x (%03u/%03u) is a reader that this driver does not know", identity->vendor_id,
+                  identity->product_id, identity->bus, identity->address);
         return ERR_NOT_CCID;
     }
+    snprintf(reader->name, sizeof reader->name, "%s (%03u/%03u)", reader->model->name, identity->bus, identity->address);
     return ERR_NONE;
 }
 
@@ -143,7 +147,7 @@ static enum err first_contact(struct reader *reader)
     if (err != ERR_TIMEOUT)
         return err;
     presence_set_away(&reader->presence, reader_must_be_read(reader));
-    log_info("%s is busy with a command from before; it will be usable when that has ended", reader->model->name);
+    log_info(reader->name, "it is busy with a command from before, and will be usable when that has ended");
     return ERR_NONE;
 }
 
@@ -155,8 +159,8 @@ static enum err take_key(struct reader *reader)
     if (err != ERR_BUSY)
         return err;
     reader->opening = false; /* nothing waits for the first power on, whenever that is */
-    log_error("%s is held by another program, so it is shown without a card. If that is GnuPG's scdaemon, write the "
-              "line disable-ccid into ~/.gnupg/scdaemon.conf and run: gpgconf --kill scdaemon", reader->model->name);
+    log_error(reader->name, "it is held by another program, so it is shown without a card. If that is GnuPG's scdaemon, "
+              "write the line disable-ccid into ~/.gnupg/scdaemon.conf and run: gpgconf --kill scdaemon");
     return ERR_NONE;
 }
 
@@ -171,7 +175,8 @@ static enum err open_key(struct reader *reader)
         err = exchange_open(&reader->exchange, reader->port, &reader->identity, message_size(&reader->class));
     if (err != ERR_NONE)
         return err;
-    trace_begin(&reader->trace, &reader->identity, reader->class.level, reader->opened_ms);
+    reader->exchange.name = reader->name;
+    trace_begin(&reader->trace, reader->name, &reader->identity, reader->class.level, reader->opened_ms);
     reader->exchange.trace = &reader->trace;
     exchange_set_model(&reader->exchange, reader->model, reader->class.level);
     reader->exchange.status = reader->patience.of[PATIENCE_STATUS];
@@ -188,7 +193,7 @@ enum err reader_open(unsigned long lun, const char *device_name)
 {
     struct usb_place place;
     if (!place_parse(device_name, &place)) {
-        log_error("the device name \"%.80s\" is not understood", device_name);
+        log_info(NULL, "the device name \"%.80s\" is not understood", device_name);
         return ERR_NO_DEVICE;
     }
     struct reader *reader = new_reader(lun, &place);
@@ -230,13 +235,21 @@ enum err reader_close(unsigned long lun)
 
 /* ---- the card ---- */
 
-/* Whoever looks for the fault later shall find in the log what led to it. */
-static enum err explain(struct reader *reader, enum err err)
+static bool is_the_keys(enum err err)
 {
-    if (err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET) {
-        log_error("a command has failed: %s", err_in_words(err));
+    return err == ERR_TIMEOUT || err == ERR_IO || err == ERR_PROTOCOL || err == ERR_CARD || err == ERR_CARD_RESET;
+}
+
+/* Whoever looks for the fault later shall find in the log what led to it; not once more if it happens again. */
+static enum err explain(struct reader *reader, enum patience_class class, enum err err)
+{
+    enum err *const before = &reader->failures[class == PATIENCE_POWER];
+    if (is_the_keys(err) && err != ERR_CARD) /* that has been said, with its reason */
+        log_error(reader->name, "a command of class \"%s\" has failed: %s", patience_name(class), err_in_words(err));
+    if (is_the_keys(err) && err != *before)
         trace_tell_last(&reader->trace, usb_now_ms(reader->port));
-    }
+    if (is_the_keys(err) || err == ERR_NONE)
+        *before = err;
     return err;
 }
 
@@ -245,10 +258,9 @@ static struct vigil power_vigil(struct reader *reader)
     const int64_t now = usb_now_ms(reader->port);
     struct vigil vigil = vigil_begin(&reader->patience, PATIENCE_POWER, now);
     const int64_t left = reader->opened_ms + OPEN_LIMIT_MS - now;
-    if (!reader->opening)
-        return vigil;
+    const bool first = reader->opening && left > POWER_LEAST_MS; /* or it is long since it was opened, and nobody waits */
     reader->opening = false;
-    return vigil_within(&vigil, left > 500 ? (uint32_t)left : 500, now);
+    return first ? vigil_within(&vigil, (uint32_t)left, now) : vigil;
 }
 
 /*
@@ -279,7 +291,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
     reader->silent = err == ERR_TIMEOUT || (reader->silent && err != ERR_NONE);
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
-    (void)explain(reader, err);
+    (void)explain(reader, PATIENCE_POWER, err);
     reader_give(reader);
     return note_power(reader, was_usable, err);
 }
@@ -319,7 +331,8 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
         return ERR_BUSY;
     reader_take(reader);
     const bool was_powered = card_atr(&reader->card) != NULL;
-    const enum err err = explain(reader, card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
+    const enum err err = explain(reader, patience_classify(apdu, apdu_length),
+                                 card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
     const bool lost = was_powered && !card_atr(&reader->card);
     reader_give(reader);
     if (lost)
@@ -354,8 +367,7 @@ bool reader_atr(struct reader *reader, struct atr *atr)
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size)
 {
     reader_take(reader);
-    const bool at_rest = reader->exchange.pending->phase <= PENDING_NOTHING; /* or it is asked nothing */
-    const size_t length = at_rest ? usb_string(reader->port, which, text, size) : 0;
+    const size_t length = exchange_at_rest(&reader->exchange) ? usb_string(reader->port, which, text, size) : 0;
     reader_give(reader);
     return length;
 }

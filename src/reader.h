@@ -50,6 +50,9 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
 /* Known without asking the key. */
 enum presence reader_presence(struct reader *reader);
 
+/* true once after the opening. */
+bool reader_first_asked_for_poll(struct reader *reader);
+
 /* Sleeps until something about presence changes, a stop, or the time-out. ERR_GONE at once after an unplug. */
 enum err reader_poll(struct reader *reader, int timeout_ms);
 /* Ends exactly one poll: the one that runs, or else the next. */
@@ -64,5 +67,5 @@ struct reader_facts {
 struct reader_facts reader_facts(const struct reader *reader);
 /* A copy of the ATR; false when there is no powered card: also after an unplug, without the claim, after a reset. */
 bool reader_atr(struct reader *reader, struct atr *atr);
-/* See usb_string(). */
+/* See usb_string(). A key that may be at work is not asked: 0. */
 size_t reader_string(struct reader *reader, enum usb_string which, char *text, size_t size);

@@ -19,10 +19,12 @@ struct reader {
     struct usb_identity identity;
     struct ccid_class class;
     const struct model *model;
+    char name[96]; /* for the log, see log.h */
     struct patience_table patience;
 
     pthread_mutex_t lock; /* port, exchange and card: one call at a time; see reader_take() */
     atomic_uint wanted;   /* so many threads wait for the lock, or have it, for a call of pcscd's */
+    atomic_bool asked_for_poll; /* see reader_first_asked_for_poll() */
     atomic_bool collecting; /* the poller has the lock, and waits for what is pending */
     struct usb_port *port;
     struct exchange exchange;
@@ -33,6 +35,7 @@ struct reader {
     bool opening; /* until the first power on has ended */
     bool usable;  /* the last power on has succeeded */
     atomic_bool silent; /* the last power on had no answer, and nothing has had one since */
+    enum err failures[2]; /* the last one of a command, and of a power on; ERR_NONE: one has succeeded since */
     enum reader_state state;       /* as told in its file */
     atomic_llong held_until_ms;    /* of presence_clock_ms(); 0: it is not held back */
 

@@ -61,12 +61,12 @@ void reader_tell_state(struct reader *reader)
     atomic_store(&reader->held_until_ms, held_ms > 0 ? presence_clock_ms() + held_ms : 0);
     reader_file_write(reader->identity.bus, reader->identity.address, reader->lun, state, held_ms);
     if (state == READER_HELD)
-        log_error("%s may be at work for a pcscd that has ended, and a command would make its firmware stop. It is "
-                  "shown without a card for %lld min at most; unplug it and plug it in again to use it at once",
-                  reader->model->name, (long long)(held_ms + 59999) / 60000);
+        log_error(reader->name, "it may be at work for a pcscd that has ended, and a command would make its firmware stop. "
+                  "It is shown without a card for %lld min at most; unplug it and plug it in again to use it at once",
+                  (long long)(held_ms + 59999) / 60000);
     else if (state == READER_SILENT)
-        log_error("%s does not answer. It is shown without a card until it does; unplug it and plug it in again if this "
-                  "stays", reader->model->name);
+        log_error(reader->name, "no response to power on. It is shown without a card until it answers; unplug it and plug it "
+                  "in again if this stays");
 }
 
 void reader_give(struct reader *reader)
@@ -120,6 +120,14 @@ static enum err read_what_is_owed(struct reader *reader, struct vigil *vigil)
     return err;
 }
 
+static void forget_others(struct reader *reader)
+{
+    if (pthread_mutex_trylock(&reader->lock) != 0)
+        return; /* whoever has the lock waits in libusb */
+    usb_forget_others(reader->port);
+    pthread_mutex_unlock(&reader->lock);
+}
+
 /* Waits for what is pending, until it has come, a stop, a call, or the deadline. */
 static void collect(struct reader *reader, int64_t deadline)
 {
@@ -156,13 +164,19 @@ static int64_t next_look(struct reader *reader, int64_t deadline)
     return next < deadline ? next : deadline;
 }
 
+bool reader_first_asked_for_poll(struct reader *reader)
+{
+    return !atomic_exchange(&reader->asked_for_poll, true);
+}
+
 enum err reader_poll(struct reader *reader, int timeout_ms)
 {
     const int64_t deadline = presence_clock_ms() + timeout_ms;
     bool done = presence_enter_poll(&reader->presence);
+    forget_others(reader); /* pcscd comes here every 10 min at least */
     while (!done) {
         if (!presence_is_claimed(&reader->presence) && reader_claim(reader) == ERR_NONE) {
-            log_info("the other program has let go of the key: taking it");
+            log_info(reader->name, "the other program has let go of it: taking it");
             break;
         }
         if (presence_is_claimed(&reader->presence))

@@ -102,8 +102,8 @@ static enum err end_by_crowding(struct exchange *exchange)
 /* What is asked would be more of the message, also after a restart of pcscd. */
 static enum err only_unplugging_helps(struct exchange *exchange)
 {
-    log_error("%s has got a part of a command, and its firmware cannot be told to forget it. Unplug it and plug it in "
-              "again", exchange->model->name);
+    log_error(exchange->name, "it has got a part of a command, and its firmware cannot be told to forget it. Unplug it "
+              "and plug it in again");
     exchange->dead = true;
     return ERR_DEAD;
 }
@@ -202,7 +202,7 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
     case HEARD_NOTHING:
         if ((err = judge_silence(exchange)) != ERR_NONE)
             return err;
-        log_debug("%zu bytes of a message are missing: ending it", missing);
+        log_debug(exchange->name, "%zu bytes of a message are missing: ending it", missing);
         err = end_what_has_arrived(exchange, missing);
         if (err != ERR_NONE)
             return err;
@@ -273,7 +273,7 @@ static enum err synchronise(struct exchange *exchange, struct vigil *vigil)
 /* A key that gives signs of life and is silent has ended: the answer is lost. */
 static void lose_answer(struct exchange *exchange)
 {
-    log_debug("the answer to a command that was given up is lost");
+    log_debug(exchange->name, "the answer to a command that was given up is lost");
     exchange->pending->phase = PENDING_NOTHING;
     exchange->pending->chain = exchange->pending->chain || can_forget_parts(exchange);
     exchange->synchronised = false;

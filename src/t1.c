@@ -103,10 +103,15 @@ static struct t1_step send_i(struct t1 *t1)
     return send(t1, (unsigned)t1->ns << 6 | (more ? PCB_MORE : 0), t1->command + t1->acknowledged, t1->in_flight);
 }
 
+/* The longest INF that both the card and the reader take now. */
+static size_t longest_inf(const struct t1 *t1)
+{
+    return t1->ifsc < t1->inf_max ? t1->ifsc : t1->inf_max;
+}
+
 static struct t1_step send_next_i(struct t1 *t1)
 {
-    const size_t left = t1->command_length - t1->acknowledged;
-    const size_t most = t1->ifsc < t1->inf_max ? t1->ifsc : t1->inf_max;
+    const size_t left = t1->command_length - t1->acknowledged, most = longest_inf(t1);
     t1->in_flight = left < most ? left : most;
     t1->first_word = true;
     return send_i(t1);
@@ -208,11 +213,14 @@ static struct t1_step acknowledged(struct t1 *t1)
     return t1->abandoned ? resynchronise(t1) : send_next_i(t1);
 }
 
-/* The card has not taken the block and asks for it. */
+/* The card has not taken the block and asks for it. Meanwhile it may take less at once (S(IFS request)). */
 static struct t1_step asked_to_repeat(struct t1 *t1)
 {
+    const size_t most = longest_inf(t1);
     if (t1->abandoned || t1->repeats++ >= TRIES)
         return resynchronise(t1);
+    if (t1->in_flight > most)
+        t1->in_flight = most;
     return send_i(t1);
 }
 

@@ -9,16 +9,18 @@
 
 #define FILE_LIMIT (4u << 20) /* some 100 000 messages */
 
-void trace_begin(struct trace *trace, const struct usb_identity *key, enum ccid_level level, int64_t now_ms)
+void trace_begin(struct trace *trace, const char *name, const struct usb_identity *key, enum ccid_level level,
+                 int64_t now_ms)
 {
     const char *const path = secure_getenv("IFD_NITROKEY_TRACE");
     const char *const names = secure_getenv("IFD_NITROKEY_TRACE_NAMES");
+    trace->name = name;
     trace->file = NULL;
     trace->count = trace->told = 0;
     trace->command.length = 0;
     redact_init(&trace->redactor, level, names && strcmp(names, "yes") == 0);
     if (path && *path)
-        trace->file = trace_file_open(path, FILE_LIMIT, key, now_ms);
+        trace->file = trace_file_open(path, FILE_LIMIT, name, key, now_ms);
 }
 
 void trace_end(struct trace *trace)
@@ -59,13 +61,13 @@ void trace_received(struct trace *trace, const uint8_t *message, size_t length, 
     keep(trace, true, &redacted, now_ms);
 }
 
-static void tell(const struct trace_message *message, int64_t now_ms)
+static void tell(const struct trace *trace, const struct trace_message *message, int64_t now_ms)
 {
     char text[2 * TRACE_LAST_LENGTH + 1] = "";
     const int64_t ago = now_ms - message->ms;
     for (size_t i = 0; i < message->length; i++)
         snprintf(text + 2 * i, 3, "%02x", message->bytes[i]);
-    log_error("%s %5lld.%03lld s ago: %s%s (%zu)", message->received ? "<" : ">", (long long)(ago / 1000),
+    log_error(trace->name, "%s %5lld.%03lld s ago: %s%s (%zu)", message->received ? "<" : ">", (long long)(ago / 1000),
               (long long)(ago % 1000), text, message->original > message->length ? "..." : "", message->original);
 }
 
@@ -73,11 +75,11 @@ void trace_tell_last(struct trace *trace, int64_t now_ms)
 {
     if (trace->count == trace->told)
         return;
-    log_error("the last messages to the key (>) and from it, secrets shown as zero:");
+    log_error(trace->name, "the last messages to the key (>) and from it, secrets shown as zero:");
     const unsigned first = trace->count - trace->told > TRACE_LAST ? trace->count - TRACE_LAST : trace->told;
     if (trace->command.length > 0 && trace->command.number < first)
-        tell(&trace->command, now_ms);
+        tell(trace, &trace->command, now_ms);
     for (unsigned i = first; i != trace->count; i++)
-        tell(&trace->last[i % TRACE_LAST], now_ms);
+        tell(trace, &trace->last[i % TRACE_LAST], now_ms);
     trace->told = trace->count;
 }

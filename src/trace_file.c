@@ -24,6 +24,7 @@
 #define RAW_DEFLATE (-15) /* zlib: the largest window, no header */
 
 struct trace_file {
+    const char *name;
     struct usb_identity key;
     char stem[PATH_MAX];
     unsigned number, kept; /* of this file; of the one before it, 0: none */
@@ -54,9 +55,9 @@ static bool create(struct trace_file *file)
         file->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     } while (file->fd < 0 && errno == EEXIST && file->number < NUMBERS);
     if (file->fd < 0)
-        log_error("no trace is written, because of %s: %s", path, strerror(errno));
+        log_error(file->name, "no trace is written, because of %s: %s", path, strerror(errno));
     else
-        log_info("a trace of the key at %03u/%03u is written to %s", file->key.bus, file->key.address, path);
+        log_info(file->name, "a trace is written to %s", path);
     return file->fd >= 0;
 }
 
@@ -64,9 +65,8 @@ static bool write_at(const struct trace_file *file, size_t at, const uint8_t *by
 {
     while (length > 0) {
         const ssize_t written = pwrite(file->fd, bytes, length, (off_t)at);
-        if (written < 0 && errno != EINTR) {
-            log_error("the trace of the key at %03u/%03u ends here: %s", file->key.bus, file->key.address,
-                      strerror(errno));
+        if (written == 0 || (written < 0 && errno != EINTR)) {
+            log_error(file->name, "the trace ends here: %s", written == 0 ? "the file takes no more" : strerror(errno));
             return false;
         }
         if (written > 0) {
@@ -131,6 +131,7 @@ static bool rotate(struct trace_file *file, int64_t now_ms)
 {
     char path[PATH_MAX];
     close(file->fd);
+    file->fd = -1;
     if (file->kept > 0) {
         path_of(file, file->kept, path);
         (void)unlink(path);
@@ -148,17 +149,19 @@ static void set_stem(struct trace_file *file, const char *path)
     snprintf(file->stem, sizeof file->stem, "%.*s", (int)(named ? length - suffix : length), path);
 }
 
-struct trace_file *trace_file_open(const char *path, size_t limit, const struct usb_identity *key, int64_t now_ms)
+struct trace_file *trace_file_open(const char *path, size_t limit, const char *name, const struct usb_identity *key,
+                                   int64_t now_ms)
 {
     struct timespec now;
     struct trace_file *file = calloc(1, sizeof *file);
     if (!file || deflateInit2(&file->deflate, Z_BEST_SPEED, Z_DEFLATED, RAW_DEFLATE, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-        log_error("no trace is written: there is no memory");
+        log_error(name, "no trace is written: there is no memory");
         free(file);
         return NULL;
     }
     clock_gettime(CLOCK_REALTIME, &now);
     file->epoch_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - now_ms;
+    file->name = name;
     file->key = *key;
     file->limit = limit;
     set_stem(file, path);

@@ -425,6 +425,12 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
     return news;
 }
 
+void usb_forget_others(struct usb_port *port)
+{
+    port->news = 0;
+    (void)handle_events(port, 0);
+}
+
 void usb_cancel(struct usb_port *port)
 {
     atomic_store(&port->cancelled, true);
@@ -451,7 +457,9 @@ static void take_back(struct pipe *pipe)
         waiting = handle_events(port, 100) && pipe->state == PIPE_POSTED && usb_now_ms(port) < deadline;
     }
     if (pipe->state == PIPE_POSTED)
-        log_error("the kernel does not give a cancelled transfer back");
+        log_error(NULL, "the kernel does not give a cancelled transfer of the key at %03u/%03u back",
+                  libusb_get_bus_number(libusb_get_device(port->handle)),
+                  libusb_get_device_address(libusb_get_device(port->handle)));
 }
 
 size_t usb_take_back_in(struct usb_port *port)

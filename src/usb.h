@@ -2,8 +2,9 @@
 /*
  * usb.h - one CCID interface of one USB device: open, claim, one IN and one OUT transfer, one wait.
  *
- * usb.c implements it by libusb-1.0 and is the only file that knows libusb. Every notion of time of the driver comes
- * from usb_now_ms(), so that tests, whose libusb is a virtual one with virtual keys and clocks, need not wait.
+ * usb.c implements it by libusb-1.0 and is the only file that knows libusb. How long to wait for a key is measured by
+ * usb_now_ms() alone, so that tests, whose libusb is a virtual one with virtual keys and clocks, need not wait. The times in
+ * files for others, and the sleep of pcscd's polling thread, are of the system's clocks.
  *
  * One thread at a time uses a port; only usb_cancel() and usb_interrupt() may be called from any other thread.
  */
@@ -31,14 +32,15 @@ struct usb_identity {
     uint8_t class_descriptor[54]; /* CCID 1.1 table 5.1-1; valid when class_descriptor_len == 54 */
     size_t class_descriptor_len;
     uint8_t bulk_out, bulk_in;    /* endpoint addresses, 0 = there is none */
-    uint16_t packet_size;         /* wMaxPacketSize of bulk_in, 1 ... 1024 */
+    uint16_t packet_size;         /* wMaxPacketSize of bulk_in, 1 ... 1024; 0 without one */
     uint64_t node;                /* differs each time that a key is plugged in; 0: not known */
 };
 
 /*
  * Opens the device at the place and reads its descriptors into *identity; claims nothing, sends nothing to
  * the interface. Errors: ERR_NO_DEVICE, ERR_ACCESS, ERR_NOT_CCID (no such interface, or another device than
- * the place names), ERR_IO, ERR_NO_MEMORY. On success the caller owns *port and ends it with usb_close().
+ * the place names), ERR_GONE (unplugged meanwhile), ERR_IO, ERR_NO_MEMORY. On success the caller owns *port and
+ * ends it with usb_close().
  */
 enum err usb_open(struct usb_port **port, const struct usb_place *place, struct usb_identity *identity);
 
@@ -60,8 +62,8 @@ enum err usb_post_in(struct usb_port *port, uint8_t *buffer, size_t size);
 
 /*
  * Posts the OUT transfer: one message, one transfer, never followed by a zero-length packet. At most one is
- * posted at a time. data stays the port's until usb_wait() has reported it sent, or usb_take_back_out(), and so does
- * *moved, which may be NULL: the bytes that are known to have arrived are stored there as soon as that is known.
+ * posted at a time (ERR_IO). data stays the port's until the transfer has ended, which usb_take_back_out() sees to, and
+ * so does *moved, which may be NULL: the bytes that are known to have arrived are stored there as soon as that is known.
  */
 enum err usb_post_out(struct usb_port *port, const uint8_t *data, size_t length, uint32_t *moved);
 
@@ -105,6 +107,10 @@ void usb_cancel(struct usb_port *port);
 /* Ends the present wait, or else the next one, with USB_INTERRUPTED. From any thread. */
 void usb_interrupt(struct usb_port *port);
 
+/* Lets go of what libusb keeps until somebody waits: it tells each context, also one that discovers no devices, of every
+ * device of the computer that comes or goes. To be called now and then while nobody waits; takes no time. */
+void usb_forget_others(struct usb_port *port);
+
 /* CLEAR_FEATURE(ENDPOINT_HALT) for an endpoint address from the identity. */
 enum err usb_clear_halt(struct usb_port *port, uint8_t endpoint);
 
@@ -121,5 +127,6 @@ enum err usb_set_configuration(struct usb_port *port);
 enum usb_string { USB_STRING_MANUFACTURER, USB_STRING_PRODUCT, USB_STRING_SERIAL };
 
 /* Reads a string descriptor as ASCII, without the NULs that some firmwares append. Writes at most size bytes
- * with the terminating NUL and returns the length without it; 0 = the device has none. Bounded to 1 s. */
+ * with the terminating NUL and returns the length without it; 0 = the device has none. Asks the device twice, each time for
+ * 1 s at most: it should not be at work. */
 size_t usb_string(struct usb_port *port, enum usb_string which, char *text, size_t size);

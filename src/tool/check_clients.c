@@ -18,20 +18,6 @@ struct gnupg {
     char reader_port[128], reader_port_in[PATH_MAX + 32]; /* and the file that says so */
 };
 
-/* A path as gpgconf prints it: what is not a plain character is %XX. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (unsigned byte; *text; text++)
-        if (*text == '%' && sscanf(text + 1, "%2x", &byte) == 1) {
-            *to++ = (char)byte;
-            text += 2;
-        } else {
-            *to++ = *text;
-        }
-    *to = '\0';
-}
-
 /* "scdaemon:Smartcards:/usr/lib/gnupg/scdaemon" */
 static void find_scdaemon(struct gnupg *gnupg)
 {
@@ -42,7 +28,7 @@ static void find_scdaemon(struct gnupg *gnupg)
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
         if (strncmp(line, "scdaemon:", 9) == 0 && strrchr(line, ':')) {
             snprintf(gnupg->scdaemon, sizeof gnupg->scdaemon, "%s", strrchr(line, ':') + 1);
-            unescape(gnupg->scdaemon);
+            text_unescape(gnupg->scdaemon);
         }
     if (access(gnupg->scdaemon, X_OK) != 0)
         gnupg->scdaemon[0] = '\0';
@@ -86,7 +72,7 @@ static bool read_gnupg(struct gnupg *gnupg)
     read_options(gnupg, "/etc/gnupg/scdaemon.conf");
     if (run(home, gnupg->home, sizeof gnupg->home)) {
         gnupg->home[strcspn(gnupg->home, "\n")] = '\0';
-        unescape(gnupg->home);
+        text_unescape(gnupg->home);
         snprintf(path, sizeof path, "%s/scdaemon.conf", gnupg->home);
         read_options(gnupg, path);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* check_pcscd.c - doctor: is pcscd there, does it run and answer, and will it do so tomorrow. */
+#include <ctype.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "doctor.h"
 #include "run.h"
 
+#define USER_MAX 256 /* bytes of a name, with its end: more than useradd allows */
 #define SYSTEM_BUS "/run/dbus/system_bus_socket"
 
 /* pcscd takes it for a no when it cannot ask. */
@@ -21,18 +23,42 @@ static void tell_of_no_bus(const struct scene *scene, struct report *report)
          scene->pcsc.why);
 }
 
-/* polkitd, which is not root, reads the rule. A file that sudo makes may be root's alone, if the person's umask is so. */
+/* A name such as DOMAIN\name as it stands in a string of JavaScript, and in a file's name. */
+static void spell_user(const char *user, char string[2 * USER_MAX], char file[USER_MAX])
+{
+    size_t length = 0, i = 0;
+    for (; user[i] && i + 1 < USER_MAX; i++) {
+        if (strchr("\"\\", user[i]))
+            string[length++] = '\\';
+        string[length++] = user[i];
+        file[i] = user[i];
+        if (!isalnum((unsigned char)user[i]) && !strchr("-._", user[i]))
+            file[i] = '_';
+    }
+    string[length] = file[i] = '\0';
+}
+
+/* polkitd, which is not root, reads the rule. A file that sudo makes may be root's alone, if the person's umask is so. The
+ * echo of some shells, as of root's, makes other characters of a backslash and what follows it. */
+void polkit_line(char line[LINE_MAX_TO_TYPE], const char *user)
+{
+    char string[2 * USER_MAX], file[USER_MAX], rule[LINE_MAX_TO_TYPE];
+    spell_user(user, string, file);
+    line_to_type(rule,
+                 "polkit.addRule(function(action, subject) { if (action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && "
+                 "subject.user == \"%s\") return polkit.Result.YES; });",
+                 string);
+    line_to_type(line,
+                 "printf '%%s\\n' %s | sudo sh -c 'umask 022 && cat >/etc/polkit-1/rules.d/50-pcscd-%s.rules'",
+                 quoted(rule), file);
+}
+
 static void tell_of_polkit(const struct scene *scene, struct report *report)
 {
     char line[LINE_MAX_TO_TYPE];
     const struct passwd *const person = getpwuid(getuid());
     const char *const name = person ? person->pw_name : "NAME";
-    line_to_type(line,
-                 "echo 'polkit.addRule(function(action, subject) { if "
-                 "(action.id.indexOf(\"org.debian.pcsc-lite.\") == 0 && subject.user == \"%s\") return "
-                 "polkit.Result.YES; });' | "
-                 "sudo sh -c 'umask 022 && cat >/etc/polkit-1/rules.d/50-pcscd-%s.rules'",
-                 name, name);
+    polkit_line(line, name);
     tell(report, WRONG, "polkit", line,
          "pcscd runs but turns %s away (%s): polkit lets in who sits at the computer, not who comes by ssh", name,
          scene->pcsc.why);

@@ -259,9 +259,10 @@ static bool get_atr(const struct key *key, uint8_t atr[36], size_t *length)
     const enum err error = power_on(key, atr, length);
     if (*length == 0)
         fprintf(stderr, "ifd-nitrokey describe: the card in %s cannot be asked for its ATR: %s\n", key->node,
-                error == ERR_BUSY     ? "another program has it; ifd-nitrokey list shows which"
-                : error == ERR_ACCESS ? "no permission; try with sudo"
-                                      : "it does not answer");
+                error == ERR_BUSY       ? "another program has it; ifd-nitrokey list shows which"
+                : error == ERR_ACCESS   ? "no permission; try with sudo"
+                : error == ERR_NOT_CCID ? "its interface lacks a bulk endpoint"
+                                        : "it does not answer");
     return *length > 0;
 }
 

@@ -48,6 +48,9 @@ void line_to_type(char line[LINE_MAX_TO_TYPE], const char *format, ...) __attrib
  * too long. */
 const char *quoted(const char *name);
 
+/* The line that lets a user in to pcscd whom polkit turns away. */
+void polkit_line(char line[LINE_MAX_TO_TYPE], const char *user);
+
 enum verdict { FINE, WRONG, UNSEEN };
 
 struct report;

@@ -43,10 +43,11 @@ enum err power_on(const struct key *key, uint8_t atr[ATR_MAX], size_t *length)
     struct ccid_answer answer = { .length = 0 };
     uint8_t buffer[1024];
     snprintf(place.node, sizeof place.node, "%s", key->node);
+    *length = 0;
     enum err error = usb_open(&port, &place, &identity);
     if (error != ERR_NONE)
         return error;
-    error = usb_claim(port);
+    error = identity.bulk_in && identity.bulk_out ? usb_claim(port) : ERR_NOT_CCID;
     if (error == ERR_NONE)
         error = ask(port, identity.packet_size, 1, CCID_ICC_POWER_ON, buffer, &answer);
     *length = error == ERR_NONE && answer.length <= ATR_MAX ? answer.length : 0;

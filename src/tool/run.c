@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 10000
+#define KILL_LIMIT_MS 1000 /* one that waits for a device may not even be killed */
+#define LOOK_EVERY_NS 2000000
 
 bool run_find(const char *name, char *path, size_t size)
 {
@@ -38,9 +40,8 @@ static int64_t now_ms(void)
 }
 
 /* false: it has not ended its output in time. */
-static bool read_all(int file, char *text, size_t size)
+static bool read_all(int file, char *text, size_t size, int64_t end)
 {
-    const int64_t end = now_ms() + PATIENCE_MS;
     size_t length = 0;
     for (;;) {
         char part[1024];
@@ -56,6 +57,15 @@ static bool read_all(int file, char *text, size_t size)
         length += fits;
         text[length] = '\0';
     }
+}
+
+/* Its output may have ended before. false: it goes on. */
+static bool has_ended(pid_t pid, int *status, int64_t end)
+{
+    pid_t ended;
+    while ((ended = waitpid(pid, status, WNOHANG)) == 0 && now_ms() < end)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = LOOK_EVERY_NS }, NULL);
+    return ended == pid;
 }
 
 static bool start(const char *path, const char *const argv[], int output, pid_t *pid)
@@ -76,8 +86,9 @@ static bool start(const char *path, const char *const argv[], int output, pid_t 
     return started;
 }
 
-bool run(const char *const argv[], char *text, size_t size)
+bool run_within(const char *const argv[], char *text, size_t size, int64_t limit_ms)
 {
+    const int64_t end = now_ms() + limit_ms;
     char path[PATH_MAX];
     int ends[2], status = 1;
     pid_t pid;
@@ -86,11 +97,18 @@ bool run(const char *const argv[], char *text, size_t size)
         return false;
     const bool started = start(path, argv, ends[1], &pid);
     close(ends[1]);
-    const bool ended = started && read_all(ends[0], text, size);
+    const bool ended = started && read_all(ends[0], text, size, end);
     close(ends[0]);
     if (!started)
         return false;
-    if (!ended)
-        (void)kill(pid, SIGKILL);
-    return waitpid(pid, &status, 0) == pid && ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (ended && has_ended(pid, &status, end))
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    (void)kill(pid, SIGKILL);
+    (void)has_ended(pid, &status, now_ms() + KILL_LIMIT_MS);
+    return false;
+}
+
+bool run(const char *const argv[], char *text, size_t size)
+{
+    return run_within(argv, text, size, PATIENCE_MS);
 }

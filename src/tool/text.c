@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* text.c - text that comes from devices and files, made fit for a terminal, for JSON and for comparison. */
 #include "text.h"
+#include <ctype.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,4 +53,18 @@ void text_json(FILE *stream, const char *text)
         else
             putc(*text, stream);
     putc('"', stream);
+}
+
+void text_unescape(char *text)
+{
+    char *to = text;
+    for (; *text; text++)
+        if (*text == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
+            const char digits[] = { text[1], text[2], '\0' };
+            *to++ = (char)strtoul(digits, NULL, 16);
+            text += 2;
+        } else {
+            *to++ = *text;
+        }
+    *to = '\0';
 }

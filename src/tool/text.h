@@ -17,3 +17,6 @@ long text_read_file(const char *path, char *text, size_t size);
 
 /* Prints a JSON string with its quotation marks. */
 void text_json(FILE *stream, const char *text);
+
+/* What gpgconf prints: each %XX becomes the character that it stands for, in place. */
+void text_unescape(char *text);

@@ -195,12 +195,18 @@ void bench_stop(struct bench *bench)
     assert_int_equal(IFDHCloseChannel(LUN), IFD_SUCCESS);
 }
 
+RESPONSECODE bench_poll(int timeout_ms)
+{
+    static RESPONSECODE (*poll)(DWORD, int);
+    DWORD length = sizeof poll;
+    if (!poll)
+        assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll), IFD_SUCCESS);
+    return poll(LUN, timeout_ms);
+}
+
 RESPONSECODE bench_event_thread(void)
 {
-    RESPONSECODE (*poll)(DWORD, int);
-    DWORD length = sizeof poll;
-    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll), IFD_SUCCESS);
-    (void)poll(LUN, 0);
+    (void)bench_poll(0);
     const RESPONSECODE presence = IFDHICCPresence(LUN);
     if (presence == IFD_ICC_PRESENT)
         (void)bench_power(IFD_POWER_UP);

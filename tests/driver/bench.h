@@ -111,6 +111,9 @@ void bench_unplug_after(struct bench *bench, int64_t after_us);
 /* The card will execute an APDU that was not sent through the driver. */
 void bench_will_execute(const char *apdu);
 
+/* The polling function of the driver, which says once after each opening where it is. */
+RESPONSECODE bench_poll(int timeout_ms);
+
 /* What pcscd's event thread does between two sleeps: polls without waiting, looks, powers the card on when it is back.
  * Returns what presence said. */
 RESPONSECODE bench_event_thread(void);

@@ -47,7 +47,11 @@ static void a_reader_that_is_not_open_does_nothing(void **state)
     assert_int_equal(IFDHSetProtocolParameters(NOBODY, SCARD_PROTOCOL_T1, 0, 0, 0, 0), IFD_COMMUNICATION_ERROR);
     length = sizeof poll;
     assert_int_equal(IFDHGetCapabilities(NOBODY, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll),
-                     IFD_SUCCESS);
+                     IFD_COMMUNICATION_ERROR);
+    struct bench *b = bench_new(NULL);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll), IFD_SUCCESS);
+    bench_free(b);
     assert_int_equal(IFDHGetCapabilities(NOBODY, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&stop), IFD_SUCCESS);
     assert_int_equal(poll(NOBODY, 0), IFD_COMMUNICATION_ERROR);
     assert_int_equal(stop(NOBODY), IFD_COMMUNICATION_ERROR);

@@ -571,7 +571,7 @@ static void an_extended_apdu_that_contradicts_itself_is_refused(void **state)
     (void)state;
     struct bench *b = short_level();
     static uint8_t apdu[300] = { 0x00, 0xda, 0x01, 0x01, 0x00, 0xff, 0xff };
-    assert_int_equal(transmit_bytes(b, apdu, sizeof apdu, ""), ERR_PROTOCOL);
+    assert_int_equal(transmit_bytes(b, apdu, sizeof apdu, ""), ERR_UNSUPPORTED);
     end(b);
 }
 

@@ -143,11 +143,8 @@ static void an_abort_that_is_answered_late_ends_the_message_all_the_same(void **
 
 static void *poll_until_stopped(void *context)
 {
-    RESPONSECODE (*poll)(DWORD, int);
-    DWORD length = sizeof poll;
     (void)context;
-    if (IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll) == IFD_SUCCESS)
-        (void)poll(LUN, 600000);
+    (void)bench_poll(600000);
     return NULL;
 }
 
@@ -182,6 +179,22 @@ static void a_key_that_owes_an_answer_is_not_asked_for_its_name(void **state)
     bench_expect(b, GET_AID, 0x9000);
     length = sizeof name;
     assert_int_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name), IFD_SUCCESS);
+    bench_free(b);
+}
+
+static void a_key_whose_firmware_has_stopped_is_not_asked_for_its_name(void **state)
+{
+    (void)state;
+    unsigned char name[64];
+    DWORD length = sizeof name;
+    struct bench *b = started(NULL);
+    b->device->faults.answer = ANSWER_SWALLOWED;
+    b->device->faults.answers = 1;
+    assert_int_not_equal(bench_transmit(b, GET_AID).code, IFD_SUCCESS);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    const struct host_statistics before = virtual_statistics(b->slot);
+    assert_int_not_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name), IFD_SUCCESS);
+    assert_int_equal(virtual_statistics(b->slot).control, before.control);
     bench_free(b);
 }
 
@@ -439,6 +452,7 @@ int main(int argc, char *argv[])
         TEST(a_command_that_was_given_up_is_waited_for),
         TEST(an_abort_that_is_answered_late_ends_the_message_all_the_same),
         TEST(a_key_that_owes_an_answer_is_not_asked_for_its_name),
+        TEST(a_key_whose_firmware_has_stopped_is_not_asked_for_its_name),
         TEST(a_late_answer_is_read_though_nobody_calls),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <PCSC/reader.h>
+#include "libusb_virtual.h"
 #include "usb.h"
 
 static char said[512]; /* the last line in the log */
@@ -121,6 +123,18 @@ static void descriptors_that_are_garbage_are_refused_and_a_good_key_works_afterw
 
 /* ---- another program has it ---- */
 
+static void thaw(void *bench_that_is_frozen)
+{
+    bench_freeze(bench_that_is_frozen, false);
+}
+
+/* It says nothing for so long from now on. */
+static void answers_late(struct bench *b, int64_t after_us)
+{
+    bench_freeze(b, true);
+    assert_true(virtual_at(b->slot, virtual_now_us(b->slot) + after_us, thaw, b));
+}
+
 static void a_key_that_another_program_holds_has_no_card_until_it_lets_go(void **state)
 {
     (void)state;
@@ -133,6 +147,33 @@ static void a_key_that_another_program_holds_has_no_card_until_it_lets_go(void *
     assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
     virtual_occupy(b->slot, 1, false);
     assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    bench_works(b);
+    bench_free(b);
+}
+
+/* Nobody waits for the opening any more: all programs that ask pcscd for its readers have got their answer. */
+static void whoever_gets_the_key_late_has_all_the_time_for_its_first_power_on(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    virtual_occupy(b->slot, 1, true);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    virtual_pass(b->slot, 10 * SECOND);
+    virtual_occupy(b->slot, 1, false);
+    answers_late(b, 3 * SECOND);
+    assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT); /* powers it on, once */
+    bench_works(b);
+    bench_free(b);
+}
+
+static void a_key_that_is_powered_on_long_after_it_was_opened_has_all_the_time_for_it(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    virtual_pass(b->slot, 10 * SECOND);
+    answers_late(b, 3 * SECOND);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
     bench_works(b);
     bench_free(b);
 }
@@ -208,6 +249,20 @@ static void a_key_that_was_busy_at_open_serves_when_it_is_free(void **state)
         assert_true(virtual_now_us(b->slot) - begun < 60 * SECOND);
     assert_true(virtual_now_us(b->slot) - begun < 55 * SECOND);
     bench_works(b);
+    bench_free(b);
+}
+
+/* A control transfer would hold it up. */
+static void a_key_that_was_busy_at_open_is_not_asked_for_its_name(void **state)
+{
+    (void)state;
+    struct bench *b = closed_while_it_generates();
+    UCHAR name[64];
+    DWORD length = sizeof name;
+    assert_int_equal(bench_open(), IFD_SUCCESS);
+    const struct host_statistics before = virtual_statistics(b->slot);
+    assert_int_not_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name), IFD_SUCCESS);
+    assert_int_equal(virtual_statistics(b->slot).control, before.control);
     bench_free(b);
 }
 
@@ -387,25 +442,78 @@ static void polling_an_idle_key_causes_no_transfer(void **state)
 
 /* ---- two keys ---- */
 
+#define OTHER_NODE "/dev/bus/usb/001/003"
+#define OTHER_NAME "usb:20a0/4108:libudev:1:" OTHER_NODE
+
+struct other_key {
+    struct icc *icc;
+    struct device *device;
+    struct virtual_slot *slot;
+};
+
+static struct other_key other_key(const struct bench *b)
+{
+    const struct identity *const identity = b->device->identity;
+    const struct icc_options card = { .atr = identity->atr, .atr_len = identity->atr_len, .other = { .work_us = 10 * MS } };
+    struct other_key other = { .icc = icc_new(&card) };
+    other.device = firmware_new(identity, other.icc, &(struct firmware_options){ .no_stale_packet = true });
+    other.slot = virtual_insert(OTHER_NODE, other.device);
+    return other;
+}
+
+static void remove_other_key(struct other_key *other)
+{
+    virtual_remove(other->slot);
+    device_free(other->device);
+    icc_free(other->icc);
+}
+
 static void two_keys_do_not_disturb_each_other(void **state)
 {
     (void)state;
     struct bench *b = bench_new(NULL);
-    const struct icc_options card = { .atr = b->device->identity->atr, .atr_len = b->device->identity->atr_len,
-                                      .other = { .work_us = 10 * MS } };
-    struct icc *const icc = icc_new(&card);
-    struct device *const device = firmware_new(b->device->identity, icc, &(struct firmware_options){ .no_stale_packet = true });
-    struct virtual_slot *const slot = virtual_insert("/dev/bus/usb/001/003", device);
+    struct other_key other = other_key(b);
     bench_start(b);
-    assert_int_equal(open_as(0x10000, "usb:20a0/4108:libudev:1:/dev/bus/usb/001/003"), IFD_SUCCESS);
-    icc_set_mute(icc, true);
+    assert_int_equal(open_as(0x10000, OTHER_NAME), IFD_SUCCESS);
+    icc_set_mute(other.icc, true);
     bench_works(b);
     assert_int_equal(IFDHCloseChannel(0x10000), IFD_SUCCESS);
     bench_works(b);
     bench_stop(b);
-    virtual_remove(slot);
-    device_free(device);
-    icc_free(icc);
+    remove_other_key(&other);
+    bench_free(b);
+}
+
+static void a_lun_is_given_to_one_key_only(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    struct other_key other = other_key(b);
+    bench_start(b);
+    assert_int_equal(open_as(LUN, OTHER_NAME), IFD_COMMUNICATION_ERROR);
+    assert_non_null(strstr(said, "003 cannot be used: pcscd has given its Lun to another reader"));
+    bench_works(b);
+    bench_stop(b);
+    remove_other_key(&other);
+    bench_free(b);
+}
+
+/* What libusb is told of them lies there until somebody handles events, and nobody uses this key. */
+static void what_other_devices_do_does_not_pile_up_beside_an_idle_key(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    struct other_key other = other_key(b);
+    bench_start(b);
+    (void)bench_poll(0);
+    for (int i = 0; i < 100; i++) {
+        virtual_unplug(other.slot);
+        virtual_plug(other.slot);
+    }
+    assert_int_equal(libusb_virtual_unhandled(), 200);
+    (void)bench_poll(0);
+    assert_int_equal(libusb_virtual_unhandled(), 0);
+    remove_other_key(&other);
     bench_free(b);
 }
 
@@ -422,9 +530,12 @@ int main(void)
         TEST(a_device_name_that_is_nonsense_is_a_communication_error),
         TEST(descriptors_that_are_garbage_are_refused_and_a_good_key_works_afterwards),
         TEST(a_key_that_another_program_holds_has_no_card_until_it_lets_go),
+        TEST(whoever_gets_the_key_late_has_all_the_time_for_its_first_power_on),
+        TEST(a_key_that_is_powered_on_long_after_it_was_opened_has_all_the_time_for_it),
         TEST(an_answer_left_by_a_killed_driver_is_nobodys_whatever_its_number),
         TEST(opening_a_busy_key_takes_5_s_at_most),
         TEST(a_key_that_was_busy_at_open_serves_when_it_is_free),
+        TEST(a_key_that_was_busy_at_open_is_not_asked_for_its_name),
         TEST(pcscds_event_thread_finds_the_card_when_the_key_is_free),
         TEST(a_reset_that_a_busy_key_does_not_hear_is_made_up_for_when_it_is_free),
         TEST(an_unplug_ends_a_generation_at_once_and_a_replug_works),
@@ -434,7 +545,9 @@ int main(void)
         TEST(a_poll_ends_when_another_program_lets_go),
         TEST(closing_ends_a_poll),
         TEST(polling_an_idle_key_causes_no_transfer),
+        TEST(what_other_devices_do_does_not_pile_up_beside_an_idle_key),
         TEST(two_keys_do_not_disturb_each_other),
+        TEST(a_lun_is_given_to_one_key_only),
     };
     return cmocka_run_group_tests_name("open", tests, NULL, NULL);
 }

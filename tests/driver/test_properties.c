@@ -52,6 +52,33 @@ static void a_buffer_that_is_too_small_is_told(void **state)
     assert_int_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_ATR_STRING, &length, value), IFD_ERROR_INSUFFICIENT_BUFFER);
 }
 
+/* What pcscd asks for passes through SCardGetAttrib, too: a client could learn where pcscd's memory is. Where it stops a
+ * poll pcscd asks for again and again. */
+static void the_polling_function_is_told_once_after_each_opening(void **state)
+{
+    struct bench *b = *state;
+    void *function = NULL, *again = NULL;
+    DWORD length = sizeof function;
+    for (int i = 0; i < 2; i++) {
+        bench_stop(b);
+        bench_start(b);
+        length = sizeof function - 1;
+        assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&function),
+                         IFD_ERROR_INSUFFICIENT_BUFFER);
+        length = sizeof function;
+        assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&function),
+                         IFD_SUCCESS);
+        assert_int_equal(length, sizeof function);
+        assert_non_null(function);
+        assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&again),
+                         IFD_ERROR_TAG);
+        assert_null(again);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&function),
+                             IFD_SUCCESS);
+    }
+}
+
 static void nothing_can_be_set(void **state)
 {
     (void)state;
@@ -175,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(pcscd_may_use_many_readers_at_once_from_many_threads),
         TEST(a_buffer_that_is_too_small_is_told),
+        TEST(the_polling_function_is_told_once_after_each_opening),
         TEST(nothing_can_be_set),
         TEST(attributes_are_those_that_programs_know_from_libccid),
         TEST(an_attribute_that_pcscd_answers_itself_leaves_it_the_room),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
+#include "model.h"
 
 #define PIN "00200081 06 313233343536"
 /* As long as a Gnuk wants it before the admin PIN is changed. */
@@ -24,8 +25,10 @@ void log_msg(const int priority, const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     const size_t at = strlen(said);
-    if (priority == 2)
-        vsnprintf(said + at, sizeof said - at, format, arguments);
+    if (priority == 2) {
+        vsnprintf(said + at, sizeof said - at - 1, format, arguments);
+        strcat(said, "\n");
+    }
     va_end(arguments);
 }
 
@@ -128,13 +131,101 @@ static void after_a_failure_the_last_messages_are_in_the_log(void **state)
     bench_expect(b, VERIFY_ADMIN, 0x9000);
     assert_null(strstr(said, "the last messages"));
     assert_int_not_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_SUCCESS);
-    assert_non_null(strstr(said, "a command has failed: there was no answer in time"));
+    assert_non_null(strstr(said, "a command of class \"generate\" has failed: there was no answer in time"));
     const char *const last = strstr(said, "the last messages");
     assert_non_null(last);
     assert_non_null(strstr(last, "00478000"));
     assert_null(strstr(last, "3132"));
     bench_stop(b);
     bench_free(b);
+}
+
+static unsigned lines_with(const char *text)
+{
+    unsigned count = 0;
+    for (const char *at = said; (at = strstr(at, text)); at++)
+        count++;
+    return count;
+}
+
+static struct bench *without_a_trace(const struct icc_timing *generate)
+{
+    unsetenv("IFD_NITROKEY_TRACE");
+    struct bench *b = bench_new(generate);
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    return b;
+}
+
+static void each_line_says_which_key(void **state)
+{
+    (void)state;
+    struct bench *b = without_a_trace(&(struct icc_timing){ .work_us = 200 * MINUTE });
+    const uint8_t *const d = b->device->identity->device;
+    const struct model *const model = model_find((uint16_t)(d[9] << 8 | d[8]), (uint16_t)(d[11] << 8 | d[10]));
+    char beginning[128];
+    snprintf(beginning, sizeof beginning, "ifd-nitrokey: %s (001/002): ", model->name);
+    assert_int_not_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_SUCCESS);
+    assert_in_range(lines_with("\n"), 3, 100);
+    assert_int_equal(lines_with(beginning), lines_with("\n"));
+    bench_stop(b);
+    bench_free(b);
+}
+
+static void a_failure_is_told_once(void **state)
+{
+    (void)state;
+    struct bench *b = without_a_trace(&(struct icc_timing){ .work_us = 200 * MINUTE });
+    assert_int_not_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_SUCCESS);
+    assert_int_equal(lines_with("no answer"), 1);
+    bench_stop(b);
+    bench_free(b);
+}
+
+static void the_last_messages_are_told_once_of_a_row_of_equal_failures(void **state)
+{
+    (void)state;
+    struct bench *b = without_a_trace(NULL);
+    for (unsigned row = 1; row <= 2; row++) {
+        bench_freeze(b, true);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_not_equal(bench_transmit(b, GET_AID).code, IFD_SUCCESS);
+        assert_int_equal(lines_with("the last messages"), row);
+        bench_freeze(b, false);
+        (void)bench_power(IFD_POWER_UP);
+        (void)bench_event_thread();
+        bench_works(b);
+    }
+    bench_stop(b);
+    bench_free(b);
+}
+
+/* Three bytes, a length that is not there, and more than any firmware takes, if that is known of it. */
+static void a_programs_nonsense_is_not_told_as_a_failure_of_the_key(void **state)
+{
+    (void)state;
+    char too_long[2 * 4000 + 1] = "00DA0101 00 0F00", cut[2 * 400 + 1] = "00DA0101 00 0F00";
+    memset(too_long + strlen(too_long), '0', 2 * 0x0f00);
+    memset(cut + strlen(cut), '0', 2 * 300);
+    struct bench *b = without_a_trace(NULL);
+    (void)bench_transmit(b, "00CA00");
+    (void)bench_transmit(b, cut);
+    (void)bench_transmit(b, too_long);
+    assert_string_equal(said, "");
+    bench_works(b);
+    bench_stop(b);
+    bench_free(b);
+}
+
+static void all_is_in_the_log_if_that_is_asked_for(void **state)
+{
+    (void)state;
+    setenv("IFD_NITROKEY_LOG", "debug", 1);
+    session();
+    unsetenv("IFD_NITROKEY_LOG");
+    assert_non_null(strstr(said, "a trace is written to "));
+    assert_int_equal(collect(), 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -146,6 +237,11 @@ int main(int argc, char *argv[])
         TEST(nothing_is_recorded_if_nobody_asks_for_it),
         TEST(a_trace_that_cannot_be_written_changes_nothing_else),
         TEST(after_a_failure_the_last_messages_are_in_the_log),
+        TEST(each_line_says_which_key),
+        TEST(a_failure_is_told_once),
+        TEST(the_last_messages_are_told_once_of_a_row_of_equal_failures),
+        TEST(a_programs_nonsense_is_not_told_as_a_failure_of_the_key),
+        TEST(all_is_in_the_log_if_that_is_asked_for),
     };
     bench_choose(argc, argv);
     if (!mkdtemp(directory))

@@ -24,14 +24,6 @@ static void count_sent(void *context, enum libusb_virtual_event event, const uin
     messages += event == TAP_SENT;
 }
 
-static RESPONSECODE (*poll_function(void))(DWORD, int)
-{
-    RESPONSECODE (*poll)(DWORD, int);
-    DWORD length = sizeof poll;
-    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll), IFD_SUCCESS);
-    return poll;
-}
-
 static void thaw(void *bench)
 {
     bench_freeze(bench, false);
@@ -51,7 +43,7 @@ static void a_key_that_does_not_answer_is_asked_seldom_and_served_as_soon_as_it_
     lines = messages = 0;
     libusb_virtual_listen(count_sent, NULL);
     while (IFDHICCPresence(LUN) == IFD_ICC_NOT_PRESENT)
-        assert_int_equal(poll_function()(LUN, 2 * 3600 * 1000), IFD_SUCCESS);
+        assert_int_equal(bench_poll(2 * 3600 * 1000), IFD_SUCCESS);
     libusb_virtual_listen(NULL, NULL);
     const int64_t took = virtual_now_us(b->slot) - begun;
     assert_true(took >= HOUR && took <= HOUR + 2 * SECOND);
@@ -88,7 +80,7 @@ static void an_answer_that_is_owed_is_read_while_nobody_calls(void **state)
     assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
     assert_true(reader_file_says(directory, "state=late"));
     for (int i = 0; i < 6; i++)
-        (void)poll_function()(LUN, 0);
+        (void)bench_poll(0);
     assert_true(reader_file_says(directory, "state=served"));
     bench_works(b);
     bench_free(b);

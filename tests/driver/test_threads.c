@@ -16,11 +16,11 @@ struct key {
     struct icc *icc;
     struct device *device;
     struct virtual_slot *slot;
+    RESPONSECODE (*poll)(DWORD, int);
     atomic_bool over;
     atomic_uint answers, wrong;
 };
 
-static RESPONSECODE (*poll_presence)(DWORD, int);
 static RESPONSECODE (*stop_polling)(DWORD);
 
 /* pcscd's event thread of a reader */
@@ -28,7 +28,7 @@ static void *event_thread(void *context)
 {
     struct key *const key = context;
     while (!atomic_load(&key->over)) {
-        if (poll_presence(key->lun, 5000) != IFD_SUCCESS)
+        if (key->poll(key->lun, 5000) != IFD_SUCCESS)
             break;
         if (IFDHICCPresence(key->lun) != IFD_ICC_PRESENT)
             continue;
@@ -94,8 +94,10 @@ static void *live(void *context)
     void *(*const PARTS[])(void *) = { event_thread, client_thread, asking_thread };
     pthread_t threads[3];
     for (unsigned round = 0; round < ROUNDS; round++) {
+        DWORD length = sizeof key->poll;
         atomic_store(&key->over, false);
-        if (IFDHCreateChannelByName(key->lun, key->name) != IFD_SUCCESS) {
+        if (IFDHCreateChannelByName(key->lun, key->name) != IFD_SUCCESS ||
+            IFDHGetCapabilities(key->lun, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&key->poll)) {
             atomic_fetch_add(&key->wrong, 1000);
             return NULL;
         }
@@ -122,9 +124,7 @@ static void keys_come_and_go_while_all_threads_call(void **state)
     (void)state;
     static struct key keys[KEYS];
     pthread_t threads[KEYS];
-    DWORD length = sizeof poll_presence;
-    assert_int_equal(IFDHGetCapabilities(0, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll_presence),
-                     IFD_SUCCESS);
+    DWORD length = sizeof stop_polling;
     assert_int_equal(IFDHGetCapabilities(0, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&stop_polling), IFD_SUCCESS);
     for (unsigned n = 0; n < KEYS; n++)
         insert(&keys[n], n);

@@ -27,6 +27,7 @@ struct session {
     struct virtual_slot *slot;
     bool patient;
     enum oracle_level level;
+    RESPONSECODE (*poll)(DWORD, int); /* asked for once after each opening, as pcscd does; NULL: there is none */
     uint8_t count; /* of APDUs: each is another */
     struct outcome outcome;
 };
@@ -69,6 +70,10 @@ static bool open_it(struct session *s)
     took(s, begun, 5 * SECOND, "CreateChannel took too long");
     if (code != IFD_SUCCESS && code != IFD_COMMUNICATION_ERROR && code != IFD_NO_SUCH_DEVICE)
         wrong(s, WRONG_CODE, "CreateChannel");
+    DWORD length = sizeof s->poll;
+    if (code != IFD_SUCCESS ||
+        s->ifd->capabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&s->poll) != IFD_SUCCESS)
+        s->poll = NULL;
     s->outcome.opened = s->outcome.opened || code == IFD_SUCCESS;
     return code == IFD_SUCCESS;
 }
@@ -91,11 +96,8 @@ static RESPONSECODE power(struct session *s, DWORD action)
 /* What pcscd's event thread does, as far as the driver lets it. */
 static RESPONSECODE look(struct session *s)
 {
-    RESPONSECODE (*poll)(DWORD, int) = NULL;
-    DWORD length = sizeof poll;
-    if (s->patient &&
-        s->ifd->capabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll) == IFD_SUCCESS && poll)
-        (void)poll(LUN, 0);
+    if (s->patient && s->poll)
+        (void)s->poll(LUN, 0);
     const int64_t begun = now_ms(s);
     const RESPONSECODE code = s->ifd->presence(LUN);
     tell(s, "ICCPresence", code, begun);

@@ -134,7 +134,7 @@ card_is_mute() {
 }
 
 log_says_why() {
-    bash -c "$line" | grep 'ifd-nitrokey: the card does not answer to power on'
+    bash -c "$line" | grep 'ifd-nitrokey: Nitrokey Nitrokey Pro (001/[0-9]*): the card does not answer to power on'
 }
 
 card_answers_again() {

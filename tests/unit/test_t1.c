@@ -174,6 +174,12 @@ SCENARIO(s2_the_card_asks_for_time_again_and_again,
 SCENARIO(s4_the_card_takes_larger_blocks,
     "# 0102030405060708\n> I(0,1) 01020304\n< S(IFS request) 10\n> S(IFS response) 10\n< R(1)\n> I(1,0) 05060708\n"
     "< I(0,0) 9000\n= 9000\n# 0102030405060708\n> I(0,0) 0102030405060708\n< I(1,0) 9000\n= 9000\n")
+SCENARIO(what_the_card_has_not_taken_and_is_too_long_for_it_now_comes_in_shorter_blocks,
+    "# 0102030405060708\n> I(0,1) 01020304\n< S(IFS request) 03\n> S(IFS response) 03\n< R(0)2\n> I(0,1) 010203\n"
+    "< R(1)\n> I(1,1) 040506\n< R(0)\n> I(0,0) 0708\n< I(0,0) 9000\n= 9000\n")
+SCENARIO(a_block_that_was_the_last_becomes_a_chain_when_the_card_takes_less,
+    "> I(0,0) 00A40400\n< S(IFS request) 02\n> S(IFS response) 02\n< R(0)1\n> I(0,1) 00A4\n< R(1)\n> I(1,0) 0400\n"
+    "< I(0,0) 9000\n= 9000\n")
 SCENARIO(s5_a_long_command_is_chained,
     "# 0102030405060708090A\n> I(0,1) 01020304\n< R(1)\n> I(1,1) 05060708\n< R(0)\n> I(0,0) 090A\n< I(0,0) 9000\n= 9000\n")
 SCENARIO(s6_a_long_answer_is_chained,
@@ -459,6 +465,8 @@ static const struct CMUnitTest TESTS[] = {
     TEST(s2_the_card_asks_for_time),
     TEST(s2_the_card_asks_for_time_again_and_again),
     TEST(s4_the_card_takes_larger_blocks),
+    TEST(what_the_card_has_not_taken_and_is_too_long_for_it_now_comes_in_shorter_blocks),
+    TEST(a_block_that_was_the_last_becomes_a_chain_when_the_card_takes_less),
     TEST(s5_a_long_command_is_chained),
     TEST(s6_a_long_answer_is_chained),
     TEST(s7_both_are_chained),

@@ -20,6 +20,7 @@
 #include "trace_file.h"
 
 #define NO_LIMIT 1000000
+#define NAME "Nitrokey Pro 2 (001/005)"
 
 static const struct usb_identity KEY = {
     .vendor_id = 0x20a0, .product_id = 0x4108, .bus = 1, .address = 5, .interface_number = 1, .interface_class = 0x0b,
@@ -84,7 +85,7 @@ static const uint8_t ANSWER[] = { 0x80, 6, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0x40, 2, 0
 
 static struct trace_file *trace_open(size_t limit)
 {
-    return trace_file_open(path_of("key.pcap.gz"), limit, &KEY, 0);
+    return trace_file_open(path_of("key.pcap.gz"), limit, NAME, &KEY, 0);
 }
 
 /* GET DATA as an I-block, each with another N(S) than the one before, and its answer. */
@@ -153,7 +154,7 @@ static void a_trace_is_private_and_takes_no_file_that_is_there(void **state)
 static void a_name_without_its_ending_gets_it(void **state)
 {
     (void)state;
-    trace_file_close(trace_file_open(path_of("key"), NO_LIMIT, &KEY, 0));
+    trace_file_close(trace_file_open(path_of("key"), NO_LIMIT, NAME, &KEY, 0));
     assert_int_equal(access(path_of("key-001-005-1.pcap.gz"), R_OK), 0);
 }
 
@@ -186,7 +187,7 @@ static void only_the_last_two_files_are_kept(void **state)
 static void without_a_directory_there_is_no_trace_and_one_complaint(void **state)
 {
     (void)state;
-    assert_null(trace_file_open("/nonexistent/key.pcap.gz", NO_LIMIT, &KEY, 0));
+    assert_null(trace_file_open("/nonexistent/key.pcap.gz", NO_LIMIT, NAME, &KEY, 0));
     assert_int_equal(errors, 1);
 }
 
@@ -209,6 +210,59 @@ static void a_full_disk_ends_the_trace_with_one_complaint(void **state)
     assert_in_range(added, 1, 999);
     assert_int_equal(errors, 1);
     assert_true(read_all(path_of("key-001-005-1.pcap.gz"), &end, &last) >= 4 + 2 * (int)added);
+}
+
+/* ---- what the kernel and zlib may do, once ---- */
+
+static bool writes_nothing, does_not_reset;
+static int reused = -1;
+
+ssize_t __real_pwrite64(int file, const void *bytes, size_t length, off_t at);
+ssize_t __wrap_pwrite(int file, const void *bytes, size_t length, off_t at);
+ssize_t __wrap_pwrite64(int file, const void *bytes, size_t length, off_t at);
+ssize_t __wrap_pwrite64(int file, const void *bytes, size_t length, off_t at)
+{
+    return writes_nothing ? 0 : __real_pwrite64(file, bytes, length, at);
+}
+
+ssize_t __wrap_pwrite(int file, const void *bytes, size_t length, off_t at) /* without large files */
+{
+    return __wrap_pwrite64(file, bytes, length, at);
+}
+
+int __real_deflateReset(z_stream *stream);
+int __wrap_deflateReset(z_stream *stream);
+int __wrap_deflateReset(z_stream *stream)
+{
+    if (!does_not_reset)
+        return __real_deflateReset(stream);
+    reused = open("/dev/null", O_RDONLY); /* another thread's, which gets the number of the file that was closed */
+    return Z_STREAM_ERROR;
+}
+
+static void a_file_that_takes_nothing_ends_the_trace_with_one_complaint(void **state)
+{
+    (void)state;
+    struct trace_file *const file = trace_open(NO_LIMIT);
+    assert_true(add_both(file, 0));
+    writes_nothing = true;
+    assert_false(add_both(file, 1));
+    writes_nothing = false;
+    trace_file_close(file);
+    assert_int_equal(errors, 1);
+}
+
+static void a_file_is_closed_once_whatever_fails_at_the_next(void **state)
+{
+    (void)state;
+    struct trace_file *const file = trace_open(300);
+    does_not_reset = true;
+    for (int i = 0; i < 1000 && add_both(file, i); i++)
+        ;
+    does_not_reset = false;
+    assert_true(reused >= 0);
+    trace_file_close(file);
+    assert_int_equal(close(reused), 0);
 }
 
 /* ---- traces that are none ---- */
@@ -297,6 +351,8 @@ int main(void)
         TEST(only_the_last_two_files_are_kept),
         TEST(without_a_directory_there_is_no_trace_and_one_complaint),
         TEST(a_full_disk_ends_the_trace_with_one_complaint),
+        TEST(a_file_that_takes_nothing_ends_the_trace_with_one_complaint),
+        TEST(a_file_is_closed_once_whatever_fails_at_the_next),
         TEST(a_trace_is_read_as_far_as_it_goes),
         TEST(a_damaged_trace_hurts_nobody),
     };

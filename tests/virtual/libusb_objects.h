@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libusb_objects.h - what the files of the virtual libusb share. */
 #pragma once
+#include <stdatomic.h>
 #include "libusb_virtual.h"
 #include "virtual_slot.h"
 
@@ -10,6 +11,8 @@ struct libusb_context {
     struct virtual_slot *slot; /* NULL: nothing was opened yet */
     struct virtual_transfer *posted, *ended;
     bool interrupted;
+    struct libusb_context *next; /* of all that there are */
+    atomic_uint handled;         /* of virtual_comings_and_goings() */
 };
 
 struct libusb_device {

@@ -163,6 +163,7 @@ static void report(struct virtual_transfer *ended)
 static void handle_events(struct libusb_context *context, int64_t limit_us, const int *completed)
 {
     struct virtual_slot *const slot = context->slot;
+    atomic_store(&context->handled, virtual_comings_and_goings());
     if (!slot)
         return;
     libusb_within(true);

@@ -17,6 +17,40 @@
 /* ---- contexts ---- */
 
 static atomic_size_t contexts;
+static struct libusb_context *all;
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void enter(struct libusb_context *context)
+{
+    atomic_store(&context->handled, virtual_comings_and_goings());
+    pthread_mutex_lock(&all_lock);
+    context->next = all;
+    all = context;
+    pthread_mutex_unlock(&all_lock);
+}
+
+static void leave(struct libusb_context *context)
+{
+    pthread_mutex_lock(&all_lock);
+    for (struct libusb_context **at = &all; *at; at = &(*at)->next)
+        if (*at == context) {
+            *at = context->next;
+            break;
+        }
+    pthread_mutex_unlock(&all_lock);
+}
+
+size_t libusb_virtual_unhandled(void)
+{
+    unsigned most = 0;
+    pthread_mutex_lock(&all_lock);
+    for (const struct libusb_context *at = all; at; at = at->next) {
+        const unsigned unhandled = virtual_comings_and_goings() - atomic_load(&at->handled);
+        most = unhandled > most ? unhandled : most;
+    }
+    pthread_mutex_unlock(&all_lock);
+    return most;
+}
 
 int LIBUSB_CALL libusb_init(libusb_context **context)
 {
@@ -29,6 +63,7 @@ int LIBUSB_CALL libusb_init(libusb_context **context)
     if (!*context)
         return LIBUSB_ERROR_NO_MEM;
     atomic_fetch_add(&contexts, 1);
+    enter(*context);
     libusb_count(1);
     return 0;
 }
@@ -47,6 +82,7 @@ void LIBUSB_CALL libusb_exit(libusb_context *context)
     if (!context)
         return;
     atomic_fetch_sub(&contexts, 1);
+    leave(context);
     libusb_count(-1);
     free(context);
 }

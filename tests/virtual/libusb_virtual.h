@@ -29,6 +29,11 @@ bool libusb_virtual_fails(const char *function);
 /* Contexts, references to devices, handles, transfers, lists and configurations that were not given back. */
 size_t libusb_virtual_held(void);
 
+/* Each context is told of every device of the bus that comes or goes, and keeps that until events are handled, also with
+ * NO_DEVICE_DISCOVERY: so does libusb as long as one context of the process, as another driver's, discovers devices. How
+ * much of it the context has that has most. */
+size_t libusb_virtual_unhandled(void);
+
 enum libusb_virtual_event {
     TAP_SENT,       /* an OUT transfer was submitted */
     TAP_RECEIVED,   /* an IN transfer has ended well, by a short packet */

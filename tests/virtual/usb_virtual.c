@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usb_virtual.c - slots for virtual keys, each with a virtual clock. */
 #include "virtual_slot.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,8 +126,16 @@ void virtual_unlock(struct virtual_slot *slot)
     pthread_mutex_unlock(&slot->lock);
 }
 
+static atomic_uint comings_and_goings;
+
+unsigned virtual_comings_and_goings(void)
+{
+    return atomic_load(&comings_and_goings);
+}
+
 void virtual_plug(struct virtual_slot *slot)
 {
+    atomic_fetch_add(&comings_and_goings, 1);
     virtual_lock(slot);
     if (!host_plugged(slot->host)) {
         host_plug(slot->host, slot->now_us, true);
@@ -140,6 +149,7 @@ void virtual_plug(struct virtual_slot *slot)
 
 void virtual_unplug(struct virtual_slot *slot)
 {
+    atomic_fetch_add(&comings_and_goings, 1);
     virtual_lock(slot);
     host_unplug(slot->host, slot->now_us);
     memset(slot->claims, 0, sizeof slot->claims);

@@ -30,6 +30,9 @@ void virtual_remove(struct virtual_slot *slot);
 void virtual_unplug(struct virtual_slot *slot);
 void virtual_plug(struct virtual_slot *slot);
 
+/* How often a device has come or gone, on the whole bus. */
+unsigned virtual_comings_and_goings(void);
+
 /* A reset of the port, as of a hub or after a suspend: pending transfers fail, the device is configured anew. */
 void virtual_reset_port(struct virtual_slot *slot);
 

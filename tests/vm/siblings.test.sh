@@ -35,7 +35,7 @@ reads_till() {
 }
 
 recoveries() {
-    grep -c 'ifd-nitrokey: the card has to be reset' "$work/pcscd.log"
+    grep -c 'ifd-nitrokey: .*: the card has to be reset' "$work/pcscd.log"
 }
 
 # Reads go on until there were so many recoveries.
