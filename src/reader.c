@@ -146,7 +146,7 @@ static enum err first_contact(struct reader *reader)
         return ERR_NONE; /* see reader_tell_state() */
     if (err != ERR_TIMEOUT)
         return err;
-    presence_set_away(&reader->presence, reader_must_be_read(reader));
+    reader->busy_at_open = reader_must_be_read(reader);
     log_info(reader->name, "it is busy with a command from before, and will be usable when that has ended");
     return ERR_NONE;
 }

@@ -34,6 +34,7 @@ struct reader {
     int64_t opened_ms;
     bool opening; /* until the first power on has ended */
     bool usable;  /* the last power on has succeeded */
+    bool busy_at_open; /* with a command from before, which must be read to its end first */
     atomic_bool silent; /* the last power on had no answer, and nothing has had one since */
     enum err failures[2]; /* the last one of a command, and of a power on; ERR_NONE: one has succeeded since */
     enum reader_state state;       /* as told in its file */

@@ -47,14 +47,14 @@ static enum reader_state state_of(const struct reader *reader)
     return reader->silent ? READER_SILENT : READER_SERVED;
 }
 
-/* Of one to which no command may be sent there is no card. */
+/* Of one to which no command may be sent, or that answers none, there is no card. */
 void reader_tell_state(struct reader *reader)
 {
     const enum reader_state state = state_of(reader);
     const int64_t held_ms = exchange_held_ms(&reader->exchange);
-    const bool away = state == READER_HELD || state == READER_DEAD || reader->silent;
-    if (away || (state == READER_SERVED && !reader_must_be_read(reader))) /* else it is as it was */
-        presence_set_away(&reader->presence, away);
+    reader->busy_at_open = reader->busy_at_open && (state != READER_SERVED || reader_must_be_read(reader));
+    presence_set_away(&reader->presence,
+                      state == READER_HELD || state == READER_DEAD || reader->silent || reader->busy_at_open);
     if (state == reader->state)
         return;
     reader->state = state;

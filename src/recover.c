@@ -11,7 +11,7 @@
 #include "log.h"
 
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
-#define ABORT_MS 200        /* the answer to an Abort comes within; each time that it does not, twice as long is waited */
+#define ABORT_MS 200u       /* the answer to an Abort comes within; each time that it does not, twice as long is waited */
 #define ABORT_ATTEMPTS 4
 #define CROWD 3             /* GetSlotStatus: one answer is on its way, one waits, one has no room */
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
