@@ -30,6 +30,9 @@ void virtual_remove(struct virtual_slot *slot);
 void virtual_unplug(struct virtual_slot *slot);
 void virtual_plug(struct virtual_slot *slot);
 
+/* Another node for an unplugged device: whatever is plugged in gets an address of its own. false: it is taken. */
+bool virtual_move(struct virtual_slot *slot, const char *node);
+
 /* A reset of the port, as of a hub or after a suspend: pending transfers fail, the device is configured anew. */
 void virtual_reset_port(struct virtual_slot *slot);
 
