@@ -300,9 +300,16 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
     const bool tells = exchange->sign_of_life_ms > 0;
     struct vigil part = tells ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
     struct ccid_answer late;
-    const enum err err = exchange_collect(exchange, &part, &late);
+    enum err err = exchange_collect(exchange, &part, &late);
     if (part.heard_ms > vigil->heard_ms)
         vigil_renew(vigil, exchange_now_ms(exchange));
+    if (err == ERR_TIMEOUT && tells && exchange->failed_ms > part.heard_ms) { /* a sign of life may have been lost then */
+        const int64_t from_ms = exchange->failed_ms;
+        part = vigil_part(vigil, silence, from_ms);
+        err = exchange_collect(exchange, &part, &late);
+        if (part.heard_ms > from_ms)
+            vigil_renew(vigil, part.heard_ms);
+    }
     if (err == ERR_TIMEOUT && exchange_now_ms(exchange) < vigil_deadline_ms(vigil)) {
         lose_answer(exchange);
         return synchronise(exchange, vigil);
