@@ -163,6 +163,7 @@ bool exchange_hears_at_work(const struct exchange *exchange)
 static enum err after_failure(struct exchange *exchange, struct nuisance *nuisance)
 {
     spoilt(exchange);
+    exchange->failed_ms = exchange_now_ms(exchange);
     if (nuisance->listen_until_ms == INT64_MAX)
         nuisance->listen_until_ms = exchange_now_ms(exchange) + exchange_silence_ms(exchange);
     return nuisance->failures++ < MAX_FAILURES ? ERR_NONE : ERR_IO;

@@ -309,6 +309,8 @@ enum err exchange_send(struct exchange *exchange, const struct ccid_command *com
         exchange->pending->phase = PENDING_NOTHING; /* the kernel has not even taken it */
     if (err == ERR_DEAD)
         err = unless_dead(exchange, &expected, vigil, answer);
+    if (err == ERR_NONE) /* whatever its transfer says, it has arrived; nobody else is to be told */
+        (void)usb_take_back_out(exchange->port, now);
     if (err == ERR_NONE && block)
         exchange->pending->phase = PENDING_NOTHING;
     if (err == ERR_NONE && answer->status == CCID_FAILED && answer->error == CMD_ABORTED &&

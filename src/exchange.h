@@ -48,6 +48,7 @@ struct exchange {
     struct pending_store store;
     struct ccid_expectation debt; /* the pending answer */
     int64_t heard_ms;             /* when the device was last heard, or should have been for the first time */
+    int64_t failed_ms;            /* when an IN transfer has failed; what it was to bring may be lost */
     int64_t silence_ms;           /* for so long it had not been heard when a wait ended last */
     int64_t first_sign_ms;        /* by then a living device has been heard; 0: nobody knows */
     int64_t listened_ms;          /* since then somebody reads */

@@ -74,8 +74,8 @@ void reader_give(struct reader *reader)
     reader_tell_state(reader);
     const bool work = has_work(reader);
     pthread_mutex_unlock(&reader->lock);
-    if (atomic_fetch_sub(&reader->wanted, 1) == 1 && work)
-        presence_set_work(&reader->presence);
+    if (atomic_fetch_sub(&reader->wanted, 1) == 1 && work && presence_is_claimed(&reader->presence))
+        presence_set_work(&reader->presence); /* of a key that another program holds nothing can be read */
 }
 
 /* ---- presence ---- */

@@ -26,26 +26,41 @@ enum heard {
     HEARD_ERROR,
 };
 
-static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vigil, enum err *err)
+/* Until it has been silent for so long as it never is at work (*silent), or the vigil ends. *heard_ms: its last sign of
+ * life, if it has given one. */
+static enum err listen_from(struct exchange *exchange, struct vigil *vigil, int64_t from_ms, int64_t *heard_ms, bool *silent)
 {
-    const int64_t begun_ms = exchange_now_ms(exchange);
     const uint32_t silence_ms = exchange_silence_ms(exchange);
-    struct vigil part = vigil_part(vigil, (struct patience){ silence_ms, UINT32_MAX }, begun_ms);
+    struct vigil part = vigil_part(vigil, (struct patience){ silence_ms, UINT32_MAX }, from_ms);
     if (exchange->inherited)
         part.patience.silence_ms = silence_ms; /* the command's own silence begins only when this is over */
     struct ccid_answer answer;
-    *err = exchange_await(exchange, &exchange->debt, &part, &answer);
-    if (part.heard_ms > begun_ms)
+    const enum err err = exchange_await(exchange, &exchange->debt, &part, &answer);
+    if (part.heard_ms > from_ms) {
         vigil_renew(vigil, part.heard_ms);
-    if (*err == ERR_NONE) {
-        exchange->pending->rest = ccid_goes_on(&answer);
-        return HEARD_ANSWER;
+        *heard_ms = part.heard_ms;
     }
+    *silent = exchange_now_ms(exchange) - part.heard_ms >= silence_ms;
+    if (err == ERR_NONE)
+        exchange->pending->rest = ccid_goes_on(&answer);
+    return err;
+}
+
+static enum heard listen_for_answer(struct exchange *exchange, struct vigil *vigil, enum err *err)
+{
+    const int64_t begun_ms = exchange_now_ms(exchange);
+    int64_t heard_ms = begun_ms;
+    bool silent;
+    *err = listen_from(exchange, vigil, begun_ms, &heard_ms, &silent);
+    if (*err == ERR_TIMEOUT && exchange->failed_ms > heard_ms) /* a sign of life may have been lost then */
+        *err = listen_from(exchange, vigil, exchange->failed_ms, &heard_ms, &silent);
+    if (*err == ERR_NONE)
+        return HEARD_ANSWER;
     if (*err != ERR_TIMEOUT)
         return HEARD_ERROR;
-    if (exchange_now_ms(exchange) - part.heard_ms >= silence_ms)
+    if (silent)
         return HEARD_NOTHING;
-    return part.heard_ms > begun_ms ? HEARD_WORK : HEARD_SHORT;
+    return heard_ms > begun_ms ? HEARD_WORK : HEARD_SHORT;
 }
 
 /* ---- what another process has begun ---- */
@@ -285,9 +300,16 @@ static enum err await_answer(struct exchange *exchange, struct vigil *vigil)
     const bool tells = exchange->sign_of_life_ms > 0;
     struct vigil part = tells ? vigil_part(vigil, silence, exchange_now_ms(exchange)) : *vigil;
     struct ccid_answer late;
-    const enum err err = exchange_collect(exchange, &part, &late);
+    enum err err = exchange_collect(exchange, &part, &late);
     if (part.heard_ms > vigil->heard_ms)
         vigil_renew(vigil, exchange_now_ms(exchange));
+    if (err == ERR_TIMEOUT && tells && exchange->failed_ms > part.heard_ms) { /* a sign of life may have been lost then */
+        const int64_t from_ms = exchange->failed_ms;
+        part = vigil_part(vigil, silence, from_ms);
+        err = exchange_collect(exchange, &part, &late);
+        if (part.heard_ms > from_ms)
+            vigil_renew(vigil, part.heard_ms);
+    }
     if (err == ERR_TIMEOUT && exchange_now_ms(exchange) < vigil_deadline_ms(vigil)) {
         lose_answer(exchange);
         return synchronise(exchange, vigil);

@@ -177,7 +177,9 @@ static enum err walk_configuration(struct usb_identity *identity, const uint8_t 
 static enum err ask_configuration(libusb_device_handle *handle, struct usb_identity *identity)
 {
     uint8_t bytes[CONFIGURATION_MAX];
-    const int length = libusb_get_descriptor(handle, LIBUSB_DT_CONFIG, 0, bytes, sizeof bytes);
+    int length = libusb_get_descriptor(handle, LIBUSB_DT_CONFIG, 0, bytes, sizeof bytes);
+    if (length == LIBUSB_ERROR_IO || length == LIBUSB_ERROR_PIPE) /* pcscd opens a key only once; to be asked is nothing */
+        length = libusb_get_descriptor(handle, LIBUSB_DT_CONFIG, 0, bytes, sizeof bytes);
     if (length < 0)
         return translate(length);
     return walk_configuration(identity, bytes, (size_t)length);

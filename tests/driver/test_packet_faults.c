@@ -16,7 +16,6 @@
  *   test_packet_faults MODEL --row N     that row alone, with what the driver says and the transfers from the fault on
  */
 #include "bench.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "libusb_virtual.h"
+#include "run_copy.h"
 
 #define NEXT_WITHIN (5 * SECOND)
 #define COUNTED_FROM 1000000u
@@ -147,52 +147,16 @@ struct result {
 
 static char run[] = "/tmp/ifd-nitrokey-packets-XXXXXX", kept[] = "/tmp/ifd-nitrokey-packets-XXXXXX";
 
-static void copy_file(int from_directory, int to_directory, const char *name)
-{
-    char bytes[65536];
-    const int from = openat(from_directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    const int to = openat(to_directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    const ssize_t length = read(from, bytes, sizeof bytes);
-    if (from < 0 || to < 0 || length < 0 || write(to, bytes, (size_t)length) != length)
-        fail_msg("%s cannot be copied", name);
-    close(from);
-    close(to);
-}
-
-static void each_file(const char *path, void (*run_for)(int directory, const char *name, int other), int other)
-{
-    DIR *const directory = opendir(path);
-    struct dirent *entry;
-    while (directory && (entry = readdir(directory)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            run_for(dirfd(directory), entry->d_name, other);
-    if (directory)
-        closedir(directory);
-}
-
-static void copy_to(int directory, const char *name, int other)
-{
-    copy_file(directory, other, name);
-}
-
-static void remove_from(int directory, const char *name, int other)
-{
-    (void)other;
-    (void)unlinkat(directory, name, 0);
-}
-
 static void replace(const char *from, const char *to)
 {
-    const int directory = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    each_file(to, remove_from, -1);
-    each_file(from, copy_to, directory);
-    close(directory);
+    if (!run_copy(from, to))
+        fail_msg("%s cannot be copied", from);
 }
 
 static void remove_directories(void)
 {
-    each_file(run, remove_from, -1);
-    each_file(kept, remove_from, -1);
+    run_empty(run);
+    run_empty(kept);
     (void)rmdir(run);
     (void)rmdir(kept);
 }

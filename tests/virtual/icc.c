@@ -496,6 +496,11 @@ struct icc_counters icc_counters(const struct icc *icc)
     };
 }
 
+bool icc_is_powered(const struct icc *icc)
+{
+    return icc->powered;
+}
+
 size_t icc_resets(const struct icc *icc)
 {
     return icc->resets;

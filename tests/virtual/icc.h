@@ -52,6 +52,7 @@ void icc_power_off(struct icc *icc);
  * stays. icc_power_off() is its own end. */
 void icc_start(struct icc *icc, int64_t now_us);
 void icc_cancel(struct icc *icc, int64_t now_us);
+bool icc_is_powered(const struct icc *icc);
 bool icc_is_terminated(const struct icc *icc); /* the card waits for ACTIVATE FILE */
 
 /* The reader sends bytes: one T=1 block. A card that is computing does not hear them. */

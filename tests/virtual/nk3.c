@@ -182,3 +182,8 @@ struct device *nk3_new(const struct identity *identity, struct icc *icc)
     nk3_pipe_reset(&nk3->pipe);
     return &nk3->device;
 }
+
+bool nk3_is_dead(const struct device *device)
+{
+    return device->faults.frozen || ((const struct nk3 *)device)->pipe.dispatcher.state == NK3_DISOWNED;
+}

@@ -9,3 +9,6 @@
  * NAK to everything until it is unplugged; one whose task of the applications has panicked answers all but XfrBlocks.
  * End it with device_free(). NULL: out of memory. */
 struct device *nk3_new(const struct identity *identity, struct icc *icc);
+
+/* One of both has panicked, or will when the command that it works at has ended. */
+bool nk3_is_dead(const struct device *device);

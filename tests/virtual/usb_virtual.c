@@ -156,6 +156,21 @@ void virtual_unplug(struct virtual_slot *slot)
     virtual_unlock(slot);
 }
 
+bool virtual_move(struct virtual_slot *slot, const char *node)
+{
+    uint8_t bus, address;
+    if (!virtual_parse_node(node, &bus, &address))
+        return false;
+    pthread_mutex_lock(&registry_lock);
+    const bool is_free = !find_slot(bus, address);
+    if (is_free) {
+        slot->bus = bus;
+        slot->address = address;
+    }
+    pthread_mutex_unlock(&registry_lock);
+    return is_free;
+}
+
 void virtual_orphan(struct virtual_slot *slot)
 {
     virtual_lock(slot);

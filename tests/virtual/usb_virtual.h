@@ -33,6 +33,9 @@ void virtual_plug(struct virtual_slot *slot);
 /* How often a device has come or gone, on the whole bus. */
 unsigned virtual_comings_and_goings(void);
 
+/* Another node for an unplugged device: whatever is plugged in gets an address of its own. false: it is taken. */
+bool virtual_move(struct virtual_slot *slot, const char *node);
+
 /* A reset of the port, as of a hub or after a suspend: pending transfers fail, the device is configured anew. */
 void virtual_reset_port(struct virtual_slot *slot);
 
