@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test_nuisances.c - keys that fail again and again, chatter, or fall silent at the worst moment: each wait has an end,
+ * and what a key says counts for what it is.
+ */
+#include "bench.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "scripted_key.h"
+
+#define TPDU "nitrokey-pro-2"
+#define SHORT "nitrokey-start-rtm13"
+#define EXTENDED "nitrokey-3"
+
+static const char *const LEVELS[] = { TPDU, SHORT, EXTENDED };
+
+/* ---- what pcscd does ---- */
+
+static RESPONSECODE open_key(const struct scripted_key *key)
+{
+    const uint8_t *const d = key->identity.device;
+    char name[128];
+    snprintf(name, sizeof name, "usb:%02x%02x/%02x%02x:libudev:%u:" BENCH_NODE, d[9], d[8], d[11], d[10],
+             key->identity.ccid_interface);
+    return IFDHCreateChannelByName(LUN, name);
+}
+
+static struct scripted_key *opened(const char *model)
+{
+    struct scripted_key *const key = scripted_new(model);
+    setenv("IFD_NITROKEY_RUN", "/nonexistent", 1);
+    scripted_plug(key);
+    assert_int_equal(open_key(key), IFD_SUCCESS);
+    return key;
+}
+
+static struct scripted_key *started(const char *model)
+{
+    struct scripted_key *const key = opened(model);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+    return key;
+}
+
+static void end(struct scripted_key *key)
+{
+    IFDHCloseChannel(LUN);
+    scripted_free(key);
+}
+
+static uint8_t received[70000];
+static DWORD received_length;
+
+static RESPONSECODE get(void)
+{
+    static UCHAR apdu[] = { 0x00, 0xca, 0x00, 0x4f, 0x00 };
+    const SCARD_IO_HEADER pci = { .Protocol = 1, .Length = sizeof pci };
+    SCARD_IO_HEADER got = { .Protocol = 0 };
+    received_length = sizeof received;
+    return IFDHTransmitToICC(LUN, pci, apdu, sizeof apdu, received, &received_length, &got);
+}
+
+static void serves(struct scripted_key *key)
+{
+    key->answer = scripted_honest;
+    key->endless = false;
+    key->fails_in = HANDSHAKE_ACK;
+    key->spent = 0;
+    for (int i = 0; i < 8; i++) {
+        if (get() == IFD_SUCCESS)
+            return;
+        for (int round = 0; round < 2 && IFDHICCPresence(LUN) == IFD_ICC_NOT_PRESENT; round++)
+            (void)bench_event_thread();
+    }
+    fail_msg("%s does not serve any more", key->identity.name);
+}
+
+/* ---- what has no end ---- */
+
+static void a_line_that_does_not_heal_is_one_error(void **state)
+{
+    static const enum handshake WAYS[] = { HANDSHAKE_BABBLE, HANDSHAKE_NONE, HANDSHAKE_STALL };
+    (void)state;
+    for (size_t level = 0; level < 3; level++)
+        for (size_t i = 0; i < sizeof WAYS / sizeof WAYS[0]; i++) {
+            struct scripted_key *const key = started(LEVELS[level]);
+            key->fails_in = WAYS[i];
+            assert_int_not_equal(get(), IFD_SUCCESS);
+            assert_in_range(key->spent, 1, 40);
+            serves(key);
+            end(key);
+        }
+}
+
+static size_t is_of_another_number(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    const size_t honest = scripted_honest(key, command, length, answer);
+    answer[6] = (uint8_t)(answer[6] + 100);
+    return honest;
+}
+
+static void messages_without_end_that_answer_nothing_are_one_error(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < 3; level++) {
+        struct scripted_key *const key = started(LEVELS[level]);
+        key->answer = is_of_another_number;
+        key->endless = true;
+        assert_int_not_equal(get(), IFD_SUCCESS);
+        assert_in_range(key->spent, 1, SCRIPTED_ENDLESS - 1);
+        serves(key);
+        end(key);
+    }
+}
+
+/* ---- signs of life ---- */
+
+static size_t says_touch_me(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    if (command[0] != XFR_BLOCK)
+        return scripted_honest(key, command, length, answer);
+    const size_t whole = scripted_frame(command, NULL, 0, answer);
+    answer[7] = 0x80;
+    answer[8] = 0xff;
+    return whole;
+}
+
+/* FFh is no multiplier: the class's silence counts, 30 s, not 255 times the card's. */
+static void a_touch_that_is_asked_for_once_is_no_wish_for_minutes(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    const int64_t begun = virtual_now_us(key->slot);
+    key->answer = says_touch_me;
+    assert_int_equal(get(), IFD_RESPONSE_TIMEOUT);
+    assert_in_range(virtual_now_us(key->slot) - begun, 30 * SECOND, 31 * SECOND);
+    end(key);
+}
+
+/* A halted endpoint says nothing of the firmware: one that is as good as dead is started anew after 3 minutes. */
+static void a_stall_is_no_sign_of_life(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    const unsigned before = key->configurations;
+    for (int i = 0; i < 8 && key->configurations == before; i++) {
+        device_halt(&key->device, key->identity.bulk_in);
+        key->delay_us = DEVICE_NEVER / 2;
+        (void)get();
+    }
+    assert_true(key->configurations > before);
+    assert_in_range(virtual_now_us(key->slot), 3 * MINUTE, 4 * MINUTE);
+    end(key);
+}
+
+/* Its silences do not add up, or a key that is only slow would be started anew, and its PINs be forgotten. */
+static void a_key_that_answers_late_each_time_is_alive(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    const unsigned before = key->configurations;
+    for (int i = 0; i < 10; i++) {
+        key->delay_us = 35 * SECOND;
+        assert_int_equal(get(), IFD_RESPONSE_TIMEOUT);
+        key->delay_us = MS;
+        assert_int_equal(get(), IFD_SUCCESS);
+    }
+    assert_int_equal(key->configurations, before);
+    end(key);
+}
+
+/* ---- what a driver before has left ---- */
+
+#define STALE 64
+
+/* A full packet of an older answer, and in the same transfer the longest answer that T=1 has. */
+static size_t is_glued(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    uint8_t inf[254];
+    if (command[0] != XFR_BLOCK || (command[11] & 0x80))
+        return scripted_honest(key, command, length, answer);
+    memset(answer, 0, STALE);
+    memset(inf, 0xa5, sizeof inf - 2);
+    memcpy(inf + sizeof inf - 2, "\x90\0", 2);
+    const uint8_t pcb = key->ns ? 0x40 : 0;
+    key->ns = !key->ns;
+    return STALE + scripted_block(command, pcb, sizeof inf, inf, sizeof inf, answer + STALE);
+}
+
+static void the_longest_answer_has_room_behind_a_stale_packet(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(TPDU);
+    const unsigned before = key->commands;
+    key->answer = is_glued;
+    assert_int_equal(get(), IFD_SUCCESS);
+    assert_int_equal(received_length, 254);
+    assert_int_equal(received[0], 0xa5);
+    assert_int_equal(key->commands, before + 1);
+    end(key);
+}
+
+static uint8_t first_number;
+static bool first_seen;
+
+static size_t notes_the_first_number(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    if (!first_seen)
+        first_number = command[6];
+    first_seen = true;
+    return scripted_honest(key, command, length, answer);
+}
+
+/* Other drivers begin at 0; an answer that one of them has left should not look like ours. */
+static void numbers_begin_anywhere(void **state)
+{
+    (void)state;
+    bool all_the_same = true;
+    uint8_t before = 0;
+    for (int i = 0; i < 8; i++) {
+        struct scripted_key *const key = scripted_new(SHORT);
+        key->answer = notes_the_first_number;
+        first_seen = false;
+        scripted_plug(key);
+        assert_int_equal(open_key(key), IFD_SUCCESS);
+        assert_true(first_seen);
+        all_the_same = all_the_same && (i == 0 || first_number == before);
+        before = first_number;
+        end(key);
+    }
+    assert_false(all_the_same);
+}
+
+/* ---- when the card is to agree to larger blocks ---- */
+
+static bool is_ifs_request(const uint8_t *command)
+{
+    return command[0] == XFR_BLOCK && command[11] == 0xc1;
+}
+
+static size_t is_silent_at_ifs(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    return is_ifs_request(command) ? 0 : scripted_honest(key, command, length, answer);
+}
+
+static size_t is_dead_at_ifs(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    return command[0] == XFR_BLOCK ? scripted_frame(command, (const uint8_t *)"\1\2\3\4", 4, answer)
+                                   : scripted_honest(key, command, length, answer);
+}
+
+/* Opening is bounded, since all that pcscd serves waits for it. */
+static void a_card_that_is_silent_then_costs_2_s(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(TPDU);
+    key->answer = is_silent_at_ifs;
+    const int64_t begun = virtual_now_us(key->slot);
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+    assert_in_range(virtual_now_us(key->slot) - begun, 2 * SECOND, 2 * SECOND + 100 * MS);
+    end(key);
+}
+
+static void a_card_that_is_dead_then_has_no_power(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(TPDU);
+    key->answer = is_dead_at_ifs;
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_ERROR_POWER_ACTION);
+    assert_int_equal(get(), IFD_COMMUNICATION_ERROR);
+    end(key);
+}
+
+static void unplug(void *slot)
+{
+    virtual_unplug(slot);
+}
+
+static void a_key_that_goes_then_is_gone(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(TPDU);
+    key->answer = is_silent_at_ifs;
+    assert_true(virtual_at(key->slot, virtual_now_us(key->slot) + SECOND, unplug, key->slot));
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_COMMUNICATION_ERROR);
+    end(key);
+}
+
+static void *power_up(void *code)
+{
+    *(RESPONSECODE *)code = bench_power(IFD_POWER_UP);
+    return NULL;
+}
+
+static void a_channel_that_closes_then_has_no_card(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(TPDU);
+    RESPONSECODE code = IFD_SUCCESS;
+    pthread_t thread;
+    key->answer = is_silent_at_ifs;
+    virtual_hold_at(key->slot, virtual_now_us(key->slot) + SECOND);
+    assert_int_equal(pthread_create(&thread, NULL, power_up, &code), 0);
+    assert_true(virtual_await_hold(key->slot));
+    assert_int_equal(IFDHCloseChannel(LUN), IFD_SUCCESS);
+    pthread_join(thread, NULL);
+    virtual_release(key->slot);
+    assert_int_equal(code, IFD_COMMUNICATION_ERROR);
+    scripted_free(key);
+}
+
+/* ---- mute answers ---- */
+
+static size_t gives_up_at_once(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    return command[0] == XFR_BLOCK ? scripted_frame(command, (const uint8_t *)"\xa5\xa5", 2, answer)
+                                   : scripted_honest(key, command, length, answer);
+}
+
+/* Before the card's block waiting time is over it has not waited for it. */
+static void a_firmware_that_gives_up_at_once_is_not_listened_to(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(TPDU);
+    const unsigned before = key->commands;
+    const int64_t begun = virtual_now_us(key->slot);
+    key->answer = gives_up_at_once;
+    assert_int_equal(get(), IFD_COMMUNICATION_ERROR);
+    assert_in_range(key->commands - before, 1, 20);
+    assert_true(virtual_now_us(key->slot) - begun < SECOND);
+    serves(key);
+    end(key);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_line_that_does_not_heal_is_one_error),
+        TEST(messages_without_end_that_answer_nothing_are_one_error),
+        TEST(a_touch_that_is_asked_for_once_is_no_wish_for_minutes),
+        TEST(a_stall_is_no_sign_of_life),
+        TEST(a_key_that_answers_late_each_time_is_alive),
+        TEST(the_longest_answer_has_room_behind_a_stale_packet),
+        TEST(numbers_begin_anywhere),
+        TEST(a_card_that_is_silent_then_costs_2_s),
+        TEST(a_card_that_is_dead_then_has_no_power),
+        TEST(a_key_that_goes_then_is_gone),
+        TEST(a_channel_that_closes_then_has_no_card),
+        TEST(a_firmware_that_gives_up_at_once_is_not_listened_to),
+    };
+    return cmocka_run_group_tests_name("nuisances", tests, NULL, NULL);
+}
