@@ -138,6 +138,14 @@ def trace_fails_when_a_trace_ends_in_the_middle(directory):
     assert result.returncode == 1 and "ends in the middle" in result.stderr and "VERIFY" in result.stdout, result
 
 
+def trace_takes_no_record_longer_than_any_is(directory):
+    path = pathlib.Path(capture(directory, [(VERIFY, 1000)]))
+    text = gzip.decompress(path.read_bytes()) + struct.pack("<IIII", 9, 0, 200000, 200000) + b"\x55" * 200000
+    path.write_bytes(text)
+    result = run("trace", str(path))
+    assert result.returncode == 1 and "ends in the middle" in result.stderr and "VERIFY" in result.stdout, result
+
+
 def trace_refuses_what_is_no_capture_of_usb(directory):
     for at, byte in ((0, 0), (20, 1)):
         path = pathlib.Path(capture(directory, [(VERIFY, 1000)]))
@@ -163,7 +171,7 @@ def main():
              watch_fails_where_there_is_nothing_to_watch, trace_tells_each_message_and_how_long_it_took,
              trace_sums_up_the_slowest_first, trace_sums_up_what_was_not_answered,
              trace_sums_up_any_number_of_commands, trace_fails_when_a_trace_ends_in_the_middle,
-             trace_refuses_what_is_no_capture_of_usb, a_verb_that_there_is_not_is_wrong_usage]
+             trace_takes_no_record_longer_than_any_is, trace_refuses_what_is_no_capture_of_usb, a_verb_that_there_is_not_is_wrong_usage]
     failed = 0
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
