@@ -92,6 +92,54 @@ static void an_atr_without_room_for_it_is_not_written(void **state)
     bench_free(b);
 }
 
+static void an_answer_says_by_which_protocol_it_came(void **state)
+{
+    (void)state;
+    UCHAR apdu[] = { 0x00, 0xca, 0x00, 0xc4, 0x00 }, bytes[300];
+    DWORD length = sizeof bytes;
+    const SCARD_IO_HEADER pci = { .Protocol = 1, .Length = sizeof pci };
+    SCARD_IO_HEADER got = { .Protocol = 99 };
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    bench_will_execute("00CA00C400");
+    assert_int_equal(IFDHTransmitToICC(LUN, pci, apdu, sizeof apdu, bytes, &length, &got), IFD_SUCCESS);
+    assert_int_equal(got.Protocol, 1);
+    bench_free(b);
+}
+
+/* Nor does any say that the key cannot do it, or nobody would look for another. */
+static void of_a_key_that_is_gone_nothing_is_told_but_that(void **state)
+{
+    (void)state;
+    static const DWORD CODES[] = { 0x42000d48, 0x42330012, 0x12345678 };
+    UCHAR bytes[300];
+    DWORD length;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    virtual_unplug(b->slot);
+    assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
+    for (size_t i = 0; i < sizeof CODES / sizeof CODES[0]; i++) {
+        length = 1;
+        assert_int_equal(IFDHControl(LUN, CODES[i], NULL, 0, bytes, sizeof bytes, &length), IFD_COMMUNICATION_ERROR);
+        assert_int_equal(length, 0);
+    }
+    assert_int_equal(IFDHICCPresence(LUN), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(bench_power(IFD_RESET), IFD_COMMUNICATION_ERROR);
+    bench_free(b);
+}
+
+static void a_lun_is_given_once(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    assert_int_not_equal(bench_open(), IFD_SUCCESS);
+    bench_works(b);
+    bench_stop(b);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_COMMUNICATION_ERROR);
+    bench_free(b);
+}
+
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +147,9 @@ int main(int argc, char *argv[])
         cmocka_unit_test(a_reader_that_is_not_open_does_nothing),
         cmocka_unit_test(what_a_key_cannot_do_is_refused),
         cmocka_unit_test(an_atr_without_room_for_it_is_not_written),
+        cmocka_unit_test(an_answer_says_by_which_protocol_it_came),
+        cmocka_unit_test(of_a_key_that_is_gone_nothing_is_told_but_that),
+        cmocka_unit_test(a_lun_is_given_once),
     };
     bench_choose(argc, argv);
     return cmocka_run_group_tests_name("arguments", tests, NULL, NULL);

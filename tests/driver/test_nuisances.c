@@ -16,6 +16,30 @@
 
 static const char *const LEVELS[] = { TPDU, SHORT, EXTENDED };
 
+/* ---- the log ---- */
+
+static char said[65536];
+
+/* In pcscd's place. */
+extern void log_msg(const int priority, const char *format, ...);
+void log_msg(const int priority, const char *format, ...)
+{
+    const size_t length = strlen(said);
+    va_list arguments;
+    (void)priority;
+    va_start(arguments, format);
+    vsnprintf(said + length, sizeof said - length, format, arguments);
+    va_end(arguments);
+}
+
+static unsigned times(const char *words)
+{
+    unsigned count = 0;
+    for (const char *at = said; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
 /* ---- what pcscd does ---- */
 
 static RESPONSECODE open_key(const struct scripted_key *key)
@@ -311,6 +335,43 @@ static void a_channel_that_closes_then_has_no_card(void **state)
     scripted_free(key);
 }
 
+/* ---- what the log says ---- */
+
+static size_t is_mute(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    const size_t whole = scripted_honest(key, command, length, answer);
+    if (command[0] != POWER_ON)
+        return whole;
+    answer[1] = 0;
+    answer[7] = 0x41;
+    answer[8] = 0xfe;
+    return 10;
+}
+
+static void what_led_to_a_mute_card_is_told(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(SHORT);
+    key->answer = is_mute;
+    said[0] = '\0';
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_ERROR_POWER_ACTION);
+    assert_int_equal(times("the card does not answer to power on: the card is mute"), 1);
+    assert_int_equal(times("the last messages"), 1);
+    assert_true(times("> ") >= 1 && times("41fe") == 1);
+    end(key);
+}
+
+static void a_mistake_in_the_environment_is_told_once(void **state)
+{
+    (void)state;
+    said[0] = '\0';
+    setenv("IFD_NITROKEY_PATIENCE", "generate=soon", 1);
+    for (int i = 0; i < 3; i++)
+        end(started(SHORT));
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    assert_int_equal(times("IFD_NITROKEY_PATIENCE is ignored, because this is not understood: \"generate=soon\""), 1);
+}
+
 /* ---- mute answers ---- */
 
 static size_t gives_up_at_once(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
@@ -350,6 +411,8 @@ int main(void)
         TEST(a_card_that_is_dead_then_has_no_power),
         TEST(a_key_that_goes_then_is_gone),
         TEST(a_channel_that_closes_then_has_no_card),
+        TEST(what_led_to_a_mute_card_is_told),
+        TEST(a_mistake_in_the_environment_is_told_once),
         TEST(a_firmware_that_gives_up_at_once_is_not_listened_to),
     };
     return cmocka_run_group_tests_name("nuisances", tests, NULL, NULL);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NAME "ifd-nitrokey-001-002"
@@ -92,6 +94,41 @@ static void a_generation_can_be_watched(void **state)
     assert_true(field(&seen, "\nusually-to=") > field(&seen, "\nusually-from="));
     assert_int_equal(seen.mode & 07777, 0644);
     assert_int_equal(files(), 0);
+    bench_free(b);
+}
+
+/* How often a file of that name has come to be since. */
+static unsigned written(int watch)
+{
+    char events[65536];
+    unsigned count = 0;
+    for (ssize_t length; (length = read(watch, events, sizeof events)) > 0;)
+        for (ssize_t at = 0; at < length;) {
+            const struct inotify_event *const event = (const void *)(events + at);
+            count += event->len > 0 && strcmp(event->name, NAME) == 0;
+            at += (ssize_t)sizeof *event + event->len;
+        }
+    return count;
+}
+
+/* Of the machine's clock, since that is what writing costs. */
+static void signs_of_life_are_written_as_often_as_somebody_can_see(void **state)
+{
+    (void)state;
+    struct timespec begun, ended;
+    struct bench *b = bench_new(&(struct icc_timing){ .work_us = 15 * MINUTE, .wtx_every_us = SECOND,
+                                                      .wtx_multiplier = 1 });
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    assert_true(inotify_add_watch(watch, directory, IN_MOVED_TO) > 0);
+    clock_gettime(CLOCK_BOOTTIME, &begun);
+    bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+    clock_gettime(CLOCK_BOOTTIME, &ended);
+    const int64_t took_ms = (ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000;
+    assert_in_range(written(watch), 1, took_ms / 400 + 2);
+    close(watch);
     bench_free(b);
 }
 
@@ -217,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_generation_can_be_watched),
+        TEST(signs_of_life_are_written_as_often_as_somebody_can_see),
         TEST(a_factory_reset_can_be_watched),
         TEST(it_says_nothing_of_other_commands),
         TEST(a_generation_that_fails_leaves_nothing),
