@@ -65,11 +65,15 @@ static void what_a_key_cannot_do_is_refused(void **state)
     assert_int_equal(IFDHPowerICC(LUN, 12345, bytes, &length), IFD_NOT_SUPPORTED);
     length = sizeof bytes;
     assert_int_equal(IFDHTransmitToICC(LUN, t0, bytes, 4, bytes, &length, NULL), IFD_PROTOCOL_NOT_SUPPORTED);
+    assert_int_equal(length, 0);
     assert_int_equal(IFDHSetProtocolParameters(LUN, SCARD_PROTOCOL_T0, 0, 0, 0, 0), IFD_PROTOCOL_NOT_SUPPORTED);
     assert_int_equal(IFDHSetCapabilities(LUN, TAG_IFD_ATR, 1, bytes), IFD_ERROR_TAG);
     length = sizeof bytes;
     assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_SLOT_THREAD_SAFE, &length, bytes), IFD_SUCCESS);
     assert_int_equal(bytes[0], 0);
+    bytes[0] = 7;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_KILLABLE, &length, bytes), IFD_SUCCESS);
+    assert_int_equal(bytes[0], 0); /* it holds what must be given back */
     length = 3;
     assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_ATR, &length, bytes), IFD_ERROR_INSUFFICIENT_BUFFER);
     assert_int_equal(bench_transmit(b, "00A4").code, IFD_ERROR_NOT_SUPPORTED); /* no APDU */

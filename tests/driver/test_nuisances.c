@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <PCSC/reader.h>
 #include "scripted_key.h"
 
 #define TPDU "nitrokey-pro-2"
@@ -194,6 +195,44 @@ static void a_key_that_answers_late_each_time_is_alive(void **state)
     end(key);
 }
 
+/* ---- waiting time extensions ---- */
+
+#define MULTIPLIER 40 /* of 1.6 s or so */
+
+static bool has_asked;
+static uint8_t bbwi_of_block, bbwi_of_response;
+
+static size_t asks_for_time(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    if (command[0] != XFR_BLOCK)
+        return scripted_honest(key, command, length, answer);
+    if (has_asked && command[11] == 0xe3) { /* S(WTX response): goes on, for 50 s */
+        bbwi_of_response = command[7];
+        key->delay_us = 50 * SECOND;
+        return scripted_frame(command, key->block, key->block_length, answer);
+    }
+    key->delay_us = MS;
+    const size_t honest = scripted_honest(key, command, length, answer);
+    if (has_asked || command[11] & 0x80)
+        return honest;
+    has_asked = true;
+    bbwi_of_block = command[7];
+    return scripted_block(command, 0xc3, 1, (const uint8_t[]){ MULTIPLIER }, 1, answer);
+}
+
+/* CCID 1.1 6.1.4: bBWI extends the time for this block. A card that asks for more than its command's class has gets it. */
+static void a_card_that_asks_for_a_minute_gets_it_and_the_reader_is_told(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(TPDU);
+    has_asked = false;
+    key->answer = asks_for_time;
+    assert_int_equal(get(), IFD_SUCCESS);
+    assert_int_equal(bbwi_of_block, 0);
+    assert_int_equal(bbwi_of_response, MULTIPLIER);
+    end(key);
+}
+
 /* ---- what a driver before has left ---- */
 
 #define STALE 64
@@ -361,6 +400,54 @@ static void what_led_to_a_mute_card_is_told(void **state)
     end(key);
 }
 
+/* A card that fails in use comes anew, so that programs get it; a mute one does not, or they would go round in circles. */
+static void only_a_card_that_was_usable_comes_anew(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(SHORT);
+    key->answer = is_mute;
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_ERROR_POWER_ACTION);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+    key->answer = scripted_honest;
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+    key->answer = is_mute;
+    assert_int_equal(bench_power(IFD_RESET), IFD_ERROR_POWER_ACTION);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    end(key);
+}
+
+static size_t says_nothing(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    (void)key;
+    (void)command;
+    (void)length;
+    (void)answer;
+    return 0;
+}
+
+static RESPONSECODE vendor_name(void)
+{
+    UCHAR name[300];
+    DWORD length = sizeof name;
+    return IFDHGetCapabilities(LUN, SCARD_ATTR_VENDOR_NAME, &length, name);
+}
+
+/* Nothing at all: a control request may be what its firmware does not survive. */
+static void a_key_that_may_be_at_work_is_not_asked_for_its_name(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    assert_int_equal(vendor_name(), IFD_SUCCESS);
+    key->answer = says_nothing;
+    assert_int_equal(get(), IFD_RESPONSE_TIMEOUT);
+    assert_int_equal(vendor_name(), IFD_ERROR_TAG);
+    serves(key);
+    assert_int_equal(vendor_name(), IFD_SUCCESS);
+    end(key);
+}
+
 static void a_mistake_in_the_environment_is_told_once(void **state)
 {
     (void)state;
@@ -405,6 +492,7 @@ int main(void)
         TEST(a_touch_that_is_asked_for_once_is_no_wish_for_minutes),
         TEST(a_stall_is_no_sign_of_life),
         TEST(a_key_that_answers_late_each_time_is_alive),
+        TEST(a_card_that_asks_for_a_minute_gets_it_and_the_reader_is_told),
         TEST(the_longest_answer_has_room_behind_a_stale_packet),
         TEST(numbers_begin_anywhere),
         TEST(a_card_that_is_silent_then_costs_2_s),
@@ -412,6 +500,8 @@ int main(void)
         TEST(a_key_that_goes_then_is_gone),
         TEST(a_channel_that_closes_then_has_no_card),
         TEST(what_led_to_a_mute_card_is_told),
+        TEST(only_a_card_that_was_usable_comes_anew),
+        TEST(a_key_that_may_be_at_work_is_not_asked_for_its_name),
         TEST(a_mistake_in_the_environment_is_told_once),
         TEST(a_firmware_that_gives_up_at_once_is_not_listened_to),
     };
