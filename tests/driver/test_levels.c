@@ -10,6 +10,8 @@
  *   untaken                ... and the device has not even taken the message that the driver sent
  *   later N                N s pass before the next line
  *   failure                a transfer fails
+ *   aborted                the device answers: failed, CMD_ABORTED
+ *   interrupted            somebody calls usb_interrupt()
  *   abort                  the driver sends the control request ABORT, for the message that follows
  *   restart                the driver sends SET_CONFIGURATION
  */
@@ -109,6 +111,12 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
         port->at += used;
         port->now_ms += seconds * 1000;
     }
+    if (line_is(port, "interrupted"))
+        return (struct usb_news){ .event = USB_INTERRUPTED };
+    if (line_is(port, "aborted")) {
+        memcpy(port->in, (const uint8_t[]){ 0x80, 0, 0, 0, 0, 0, port->sequence, 0x40, 0xff, 0 }, 10);
+        return (struct usb_news){ .event = USB_RECEIVED, .length = 10 };
+    }
     if (port->at[0] != '<')
         return no_answer(port, deadline_ms);
     uint8_t said[1024];
@@ -167,6 +175,7 @@ struct bench {
 };
 
 static const struct model MODEL = { .ifsd = 32 };
+static const struct model ABORTS = { .ifsd = 32, .cut_message = CUT_ABORT };
 static const struct model RESTARTS = { .ifsd = 32, .set_configuration = true };
 
 static struct bench *powered(enum ccid_level level, size_t max_message, const struct model *model)
@@ -402,6 +411,28 @@ static void a_command_that_waited_for_anothers_answer_has_its_own_silence_from_t
 
 /* ---- a command that is given up ---- */
 
+/* The other thread that called it may have come too late for the wait that it meant. */
+static void an_interruption_that_is_meant_for_nobody_changes_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_SHORT_APDU, 271, &MODEL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\ninterrupted\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
+/* It refuses all until it has heard both halves of the pair. */
+static void a_device_that_has_heard_half_an_abort_hears_the_pair_before_another_command(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 271, &ABORTS);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\naborted\nabort\n> 72 0000\n< 81 00 00\n"),
+                     ERR_PROTOCOL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
 static void a_device_without_abort_is_waited_for(void **state)
 {
     (void)state;
@@ -620,6 +651,8 @@ int main(void)
         TEST(nothing_is_sent_when_the_total_has_passed),
         TEST(the_patience_for_the_status_is_what_the_table_says),
         TEST(a_command_that_waited_for_anothers_answer_has_its_own_silence_from_then_on),
+        TEST(an_interruption_that_is_meant_for_nobody_changes_nothing),
+        TEST(a_device_that_has_heard_half_an_abort_hears_the_pair_before_another_command),
         TEST(a_device_without_abort_is_waited_for),
         TEST(a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_possible),
         TEST(a_device_that_takes_nothing_for_3_minutes_is_started_anew_where_that_is_possible),

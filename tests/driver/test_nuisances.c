@@ -139,6 +139,61 @@ static void messages_without_end_that_answer_nothing_are_one_error(void **state)
     }
 }
 
+/* It is not sent again; what became of it is found out at once. */
+static void a_message_that_a_halted_endpoint_refuses_is_not_waited_for(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < 3; level++) {
+        struct scripted_key *const key = started(LEVELS[level]);
+        const int64_t begun = virtual_now_us(key->slot);
+        device_halt(&key->device, key->identity.bulk_out);
+        (void)get();
+        assert_true(virtual_now_us(key->slot) - begun < 5 * SECOND);
+        serves(key);
+        end(key);
+    }
+}
+
+/* One lost packet at open is no reason to have no reader. */
+static void the_first_question_is_asked_again(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < 3; level++) {
+        struct scripted_key *const key = scripted_new(LEVELS[level]);
+        key->device.faults.packet =
+            (struct packet_fault){ .kind = PACKET_LOST, .endpoint = key->identity.bulk_out, .nth = 1 };
+        scripted_plug(key);
+        assert_int_equal(open_key(key), IFD_SUCCESS);
+        assert_int_equal(key->device.faults.packets_struck, 1);
+        assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+        assert_int_equal(get(), IFD_SUCCESS);
+        end(key);
+    }
+}
+
+static size_t serves_no_command(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    return command[0] == XFR_BLOCK ? 0 : scripted_honest(key, command, length, answer);
+}
+
+/* This firmware gives signs of life, so its silence tells; what it still answers comes from another part of it. */
+static void a_firmware_that_has_stopped_is_asked_nothing_more(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(EXTENDED);
+    const int64_t begun = virtual_now_us(key->slot);
+    key->answer = serves_no_command;
+    said[0] = '\0';
+    assert_int_equal(get(), IFD_COMMUNICATION_ERROR);
+    assert_in_range(virtual_now_us(key->slot) - begun, 5 * SECOND, 8 * SECOND);
+    const unsigned before = key->commands;
+    assert_int_equal(get(), IFD_COMMUNICATION_ERROR);
+    assert_int_not_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
+    assert_int_equal(key->commands, before);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    end(key);
+}
+
 /* ---- signs of life ---- */
 
 static size_t says_touch_me(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
@@ -489,6 +544,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_line_that_does_not_heal_is_one_error),
         TEST(messages_without_end_that_answer_nothing_are_one_error),
+        TEST(a_message_that_a_halted_endpoint_refuses_is_not_waited_for),
+        TEST(the_first_question_is_asked_again),
+        TEST(a_firmware_that_has_stopped_is_asked_nothing_more),
         TEST(a_touch_that_is_asked_for_once_is_no_wish_for_minutes),
         TEST(a_stall_is_no_sign_of_life),
         TEST(a_key_that_answers_late_each_time_is_alive),

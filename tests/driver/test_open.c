@@ -4,9 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include "usb.h"
 
 static char said[512]; /* the last line in the log */
@@ -330,12 +334,35 @@ static void no_file_stays_open(void **state)
     bench_free(b);
 }
 
+/* ---- on its way ---- */
+
+/* Half a command would have to be ended. */
+static void a_command_that_has_begun_to_leave_when_patience_ends_leaves_whole(void **state)
+{
+    (void)state;
+    char put[32 + 2 * 200] = "00DA0101 C8 ";
+    struct bench *b = bench_new(NULL);
+    for (int i = 0; i < 200; i++)
+        strcat(put, "A5");
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    const size_t before = icc_log_count(b->icc);
+    b->device->faults.packet = (struct packet_fault){ .kind = PACKET_NAKED, .endpoint = b->device->identity->bulk_out,
+                                                      .nth = 2, .naked_us = 60 * SECOND + 200 * MS };
+    assert_int_equal(bench_transmit(b, put).code, IFD_RESPONSE_TIMEOUT);
+    virtual_pass(b->slot, SECOND);
+    assert_int_equal(icc_log_count(b->icc), before + 1);
+    bench_works(b);
+    bench_free(b);
+}
+
 /* ---- polling ---- */
 
 struct poller {
     RESPONSECODE (*poll)(DWORD, int);
     RESPONSECODE (*stop)(DWORD);
     RESPONSECODE code;
+    atomic_int thread; /* its number; 0: it has not begun */
 };
 
 static struct poller poller(void)
@@ -352,8 +379,26 @@ static struct poller poller(void)
 static void *poll_for_a_minute(void *context)
 {
     struct poller *const p = context;
+    atomic_store(&p->thread, gettid());
     p->code = p->poll(LUN, 60000);
     return NULL;
+}
+
+static bool is_asleep(pid_t thread)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    FILE *const file = fopen(path, "r");
+    const bool read = file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+    if (file)
+        fclose(file);
+    return read && state == 'S';
+}
+
+static void await_poll(struct poller *p)
+{
+    while (!atomic_load(&p->thread) || !is_asleep(atomic_load(&p->thread)))
+        sched_yield();
 }
 
 /* By a clock of the machine, which may be busy: a poll that nothing ends takes a minute. */
@@ -406,8 +451,11 @@ static void closing_ends_a_poll(void **state)
     struct poller p = poller();
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
-    bench_stop(b);
+    await_poll(&p);
+    const time_t begun = time(NULL);
+    bench_stop(b); /* which waits for it */
     ends_early(thread);
+    assert_true(time(NULL) - begun < 30);
     bench_free(b);
 }
 
@@ -476,6 +524,7 @@ int main(void)
         TEST(an_unplug_during_power_on_is_an_error_and_a_replug_works),
         TEST(closing_while_a_command_runs_ends_it_and_frees_all),
         TEST(no_file_stays_open),
+        TEST(a_command_that_has_begun_to_leave_when_patience_ends_leaves_whole),
         TEST(one_stop_ends_one_poll_also_one_that_begins_later),
         TEST(a_poll_ends_when_another_program_lets_go),
         TEST(closing_ends_a_poll),
