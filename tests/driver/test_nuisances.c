@@ -530,7 +530,10 @@ static void a_firmware_that_gives_up_at_once_is_not_listened_to(void **state)
     const unsigned before = key->commands;
     const int64_t begun = virtual_now_us(key->slot);
     key->answer = gives_up_at_once;
+    said[0] = '\0';
     assert_int_equal(get(), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(times("a command has failed: the card has to be reset"), 1);
+    assert_int_equal(times("the last messages"), 1);
     assert_in_range(key->commands - before, 1, 20);
     assert_true(virtual_now_us(key->slot) - begun < SECOND);
     serves(key);

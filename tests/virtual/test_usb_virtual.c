@@ -296,6 +296,17 @@ static void an_out_transfer_that_has_not_moved_is_taken_back(void **state)
     assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_TIMEOUT); /* it never got there */
 }
 
+/* Whoever comes after a process that was killed reads it. */
+static void what_has_left_is_told_as_soon_as_it_has(void **state)
+{
+    struct bench *b = *state;
+    uint32_t moved = 0;
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    assert_int_equal(usb_post_out(b->port, STATUS, sizeof STATUS, &moved), ERR_NONE);
+    receives(b, 10);
+    assert_int_equal(moved, sizeof STATUS);
+}
+
 static void an_out_transfer_that_cannot_be_completed_is_stuck(void **state)
 {
     struct bench *b = *state;
@@ -514,6 +525,7 @@ int main(void)
         TEST(a_reset_by_another_program_is_no_unplug),
         TEST(after_set_configuration_the_interface_is_the_drivers_again),
         TEST(an_out_transfer_that_has_not_moved_is_taken_back),
+        TEST(what_has_left_is_told_as_soon_as_it_has),
         TEST(an_out_transfer_that_cannot_be_completed_is_stuck),
         TEST(an_out_transfer_that_is_complete_has_been_sent),
         TEST(packets_that_fail_are_told_as_libusb_tells_them),
