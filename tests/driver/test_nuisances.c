@@ -234,6 +234,36 @@ static void a_stall_is_no_sign_of_life(void **state)
     end(key);
 }
 
+static size_t has_no_power_when_it_was_started_anew(struct scripted_key *key, const uint8_t *command, size_t length,
+                                                    uint8_t *answer)
+{
+    const size_t whole = scripted_honest(key, command, length, answer);
+    if (command[0] == SLOT_STATUS)
+        answer[7] = 1;
+    return command[0] == XFR_BLOCK ? 0 : whole;
+}
+
+/* PINs and the selected application are gone with the power, so it is told as a card that is taken out. */
+static void everybody_learns_that_a_key_was_started_anew(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    const unsigned before = key->configurations;
+    key->answer = has_no_power_when_it_was_started_anew;
+    for (int i = 0; i < 8 && key->configurations == before; i++) {
+        assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
+        assert_int_not_equal(get(), IFD_SUCCESS);
+    }
+    assert_true(key->configurations > before);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
+    key->answer = scripted_honest;
+    assert_int_equal(get(), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    assert_int_equal(get(), IFD_SUCCESS);
+    end(key);
+}
+
 /* Its silences do not add up, or a key that is only slow would be started anew, and its PINs be forgotten. */
 static void a_key_that_answers_late_each_time_is_alive(void **state)
 {
@@ -552,6 +582,7 @@ int main(void)
         TEST(a_firmware_that_has_stopped_is_asked_nothing_more),
         TEST(a_touch_that_is_asked_for_once_is_no_wish_for_minutes),
         TEST(a_stall_is_no_sign_of_life),
+        TEST(everybody_learns_that_a_key_was_started_anew),
         TEST(a_key_that_answers_late_each_time_is_alive),
         TEST(a_card_that_asks_for_a_minute_gets_it_and_the_reader_is_told),
         TEST(the_longest_answer_has_room_behind_a_stale_packet),
