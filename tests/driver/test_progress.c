@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "model.h"
+#include "patience.h"
+#include "progress.h"
 
 #define NAME "ifd-nitrokey-001-002"
 
@@ -97,7 +100,7 @@ static void a_generation_can_be_watched(void **state)
     bench_free(b);
 }
 
-/* How often a file of that name has come to be since. */
+/* How often a file of that name has come to be since. Events of other names between keep equal ones apart. */
 static unsigned written(int watch)
 {
     char events[65536];
@@ -122,7 +125,7 @@ static void signs_of_life_are_written_as_often_as_somebody_can_see(void **state)
     bench_expect(b, SELECT, 0x9000);
     bench_expect(b, VERIFY_ADMIN, 0x9000);
     const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    assert_true(inotify_add_watch(watch, directory, IN_MOVED_TO) > 0);
+    assert_true(inotify_add_watch(watch, directory, IN_CREATE | IN_MOVED_TO) > 0);
     clock_gettime(CLOCK_BOOTTIME, &begun);
     bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
     clock_gettime(CLOCK_BOOTTIME, &ended);
@@ -130,6 +133,38 @@ static void signs_of_life_are_written_as_often_as_somebody_can_see(void **state)
     assert_in_range(written(watch), 1, took_ms / 400 + 2);
     close(watch);
     bench_free(b);
+}
+
+static unsigned open_files(void)
+{
+    unsigned count = 0;
+    DIR *const all = opendir("/proc/self/fd");
+    assert_non_null(all);
+    while (readdir(all))
+        count++;
+    closedir(all);
+    return count;
+}
+
+static void signs_of_life_are_counted_and_nothing_stays_open(void **state)
+{
+    (void)state;
+    struct progress progress;
+    struct look seen;
+    const unsigned before = open_files();
+    struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_GENERATE, 0);
+    progress_init(&progress, model_find(0x20a0, 0x4108), 1, 2);
+    progress_begin(&progress, &vigil, 0);
+    for (int i = 1; i <= 5; i++) {
+        progress.written_ms -= 1000; /* so long ago */
+        vigil_renew(&vigil, 1000 * i);
+    }
+    look(&seen);
+    assert_int_equal(field(&seen, "signs="), 5);
+    progress_end(&progress);
+    look(&seen);
+    assert_string_equal(seen.text, "");
+    assert_int_equal(open_files(), before);
 }
 
 static void a_factory_reset_can_be_watched(void **state)
@@ -255,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_generation_can_be_watched),
         TEST(signs_of_life_are_written_as_often_as_somebody_can_see),
+        TEST(signs_of_life_are_counted_and_nothing_stays_open),
         TEST(a_factory_reset_can_be_watched),
         TEST(it_says_nothing_of_other_commands),
         TEST(a_generation_that_fails_leaves_nothing),

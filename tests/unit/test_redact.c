@@ -314,6 +314,26 @@ static void a_block_of_another_node_is_not_looked_into(void **state)
     RECEIVED("000000", "014009002020200300039000F8", "000000" "00000000000000000000000000");
 }
 
+/* Only what is whole is known to be a name and no more. */
+static void a_select_of_which_more_comes_is_not_seen(void **state)
+{
+    (void)state;
+    plugged_in(CCID_TPDU, false);
+    SENT("000000", "00200B" SELECT "0A", "000000" "00200B" "00A4040000000000000000" "00");
+    plugged_in(CCID_EXTENDED_APDU, false);
+    SENT("000100", SELECT, "000100" "00A4040000000000000000");
+}
+
+/* The command before it may have ended without an answer, and the card may say something else. */
+static void get_response_without_a_promise_is_not_looked_into(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00CA006E00", "00000000CA006E00");
+    SENT("000000", "00C0000000", "00000000C0000000");
+    RECEIVED("000000", "C407 00202020030003 9000", "000000" "000000000000000000" "9000");
+}
+
 static void a_message_of_another_slot_is_unknown(void **state)
 {
     (void)state;
@@ -596,6 +616,8 @@ int main(void)
         TEST(an_echo_shows_nothing),
         TEST(a_block_that_is_none_shows_nothing),
         TEST(a_block_of_another_node_is_not_looked_into),
+        TEST(a_select_of_which_more_comes_is_not_seen),
+        TEST(get_response_without_a_promise_is_not_looked_into),
         TEST(a_message_of_another_slot_is_unknown),
         TEST(power_on_forgets_everything),
         TEST(a_status_word_is_seen_behind_data_only_where_data_is_due),
