@@ -566,6 +566,32 @@ static void a_part_that_is_not_accepted_ends_the_chain_with_its_status_word(void
     end(b);
 }
 
+/* The card may wait for more; whatever else comes ends that (ISO 7816-4 5.3.3), and no client's command is to be that. */
+#define IS_ENDED "> 65 0000\n< 81 00 00\n> 6F 0000 00C0000000\n< 80 00 00 6985\n"
+
+static void a_chain_that_breaks_is_ended_before_another_command(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    static uint8_t apdu[700];
+    static char hex[1400], script[2000];
+    const size_t length = long_put(apdu, 520, hex);
+    snprintf(script, sizeof script, "> 6F 0000 10DA0103FF%.510s\n< 80 00 00 9000\n> 6F 0000 10DA0103FF%.510s\nfailure\n"
+             IS_ENDED, hex, hex + 510);
+    assert_int_equal(transmit_bytes(b, apdu, length, script), ERR_IO);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
+static void a_clients_own_chain_that_breaks_is_ended_too(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "10DA0103020102", "> 6F 0000 10DA0103020102\nfailure\n" IS_ENDED), ERR_IO);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
 static void a_chain_of_exactly_full_parts_has_no_empty_one(void **state)
 {
     (void)state;
@@ -662,6 +688,8 @@ int main(void)
         TEST(a_card_that_promises_more_for_ever_is_an_error),
         TEST(a_long_extended_apdu_goes_as_a_chain_of_short_ones),
         TEST(a_part_that_is_not_accepted_ends_the_chain_with_its_status_word),
+        TEST(a_chain_that_breaks_is_ended_before_another_command),
+        TEST(a_clients_own_chain_that_breaks_is_ended_too),
         TEST(a_chain_of_exactly_full_parts_has_no_empty_one),
         TEST(secure_messaging_is_refused_rather_than_cut),
         TEST(a_command_longer_than_the_firmware_takes_is_refused_and_nothing_is_sent),
