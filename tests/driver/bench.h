@@ -10,6 +10,7 @@
 #pragma once
 #include <stdarg.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
@@ -114,6 +115,9 @@ void bench_will_execute(const char *apdu);
 /* What pcscd's event thread does between two sleeps: polls without waiting, looks, powers the card on when it is back.
  * Returns what presence said. */
 RESPONSECODE bench_event_thread(void);
+
+/* Returns when the thread of this number sleeps; as long as it is 0, the thread has not begun. */
+void bench_await_sleep(const atomic_int *thread);
 
 /* The key serves: SELECT, and the answer to GET DATA of the AID is the AID. */
 void bench_works(struct bench *bench);

@@ -95,11 +95,14 @@ static void a_command_that_was_given_up_is_waited_for(void **state)
 
 /* ---- pcscd's polling thread reads what is owed ---- */
 
+static atomic_int poller_thread;
+
 static void *poll_until_stopped(void *context)
 {
     RESPONSECODE (*poll)(DWORD, int);
     DWORD length = sizeof poll;
     (void)context;
+    atomic_store(&poller_thread, gettid());
     if (IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, &length, (PUCHAR)&poll) == IFD_SUCCESS)
         (void)poll(LUN, 600000);
     return NULL;
@@ -152,6 +155,48 @@ static void a_late_answer_is_read_though_nobody_calls(void **state)
     const struct answer aid = bench_expect(b, GET_AID, 0x9000);
     assert_in_range(aid.took_us, 0, 3 * SECOND);
     stop_polling(poller);
+    bench_free(b);
+}
+
+static void a_poll_that_sleeps_wakes_when_an_answer_is_owed(void **state)
+{
+    (void)state;
+    pthread_t poller;
+    setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
+    struct bench *b = started(&(struct icc_timing){ .work_us = 50 * SECOND });
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    atomic_store(&poller_thread, 0);
+    assert_int_equal(pthread_create(&poller, NULL, poll_until_stopped, NULL), 0);
+    bench_await_sleep(&poller_thread);
+    assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
+    const int64_t given_up_at = virtual_now_us(b->slot);
+    for (int i = 0; i < 10000 && virtual_now_us(b->slot) < given_up_at + 19 * SECOND; i++)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); /* real time; the clock runs as it reads */
+    assert_in_range(virtual_now_us(b->slot), given_up_at + 19 * SECOND, given_up_at + 21 * SECOND);
+    stop_polling(poller);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void a_stop_ends_the_reading_of_what_is_owed(void **state)
+{
+    (void)state;
+    pthread_t poller;
+    struct timespec limit;
+    RESPONSECODE (*stop)(DWORD);
+    DWORD length = sizeof stop;
+    struct bench *b = given_up();
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&stop), IFD_SUCCESS);
+    virtual_hold_at(b->slot, virtual_now_us(b->slot) + 5 * SECOND);
+    assert_int_equal(pthread_create(&poller, NULL, poll_until_stopped, NULL), 0);
+    assert_true(virtual_await_hold(b->slot));
+    assert_int_equal(stop(LUN), IFD_SUCCESS);
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 20;
+    assert_int_equal(pthread_timedjoin_np(poller, NULL, &limit), 0); /* the key's clock stands still */
+    virtual_release(b->slot);
+    bench_works(b);
     bench_free(b);
 }
 
@@ -393,6 +438,8 @@ int main(int argc, char *argv[])
         TEST(a_command_that_was_given_up_is_waited_for),
         TEST(a_key_that_owes_an_answer_is_not_asked_for_its_name),
         TEST(a_late_answer_is_read_though_nobody_calls),
+        TEST(a_poll_that_sleeps_wakes_when_an_answer_is_owed),
+        TEST(a_stop_ends_the_reading_of_what_is_owed),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),
         TEST(a_key_that_may_be_at_work_is_held_back),

@@ -318,6 +318,42 @@ static void a_card_that_asks_for_a_minute_gets_it_and_the_reader_is_told(void **
     end(key);
 }
 
+/* ---- ends that are left out ---- */
+
+/* A message of one full packet. */
+static size_t fills_a_packet(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    uint8_t data[54] = { 0xa5 };
+    const bool tpdu = strcmp(key->identity.name, TPDU) == 0;
+    const size_t size = tpdu ? 50 : 54;
+    if (command[0] != XFR_BLOCK || (tpdu && command[11] & 0x80))
+        return scripted_honest(key, command, length, answer);
+    memcpy(data + size - 2, "\x90\0", 2);
+    if (!tpdu)
+        return scripted_frame(command, data, size, answer);
+    key->ns = !key->ns;
+    return scripted_block(command, key->ns ? 0 : 0x40, (uint8_t)size, data, size, answer);
+}
+
+/* Its transfer does not end without the empty packet behind it; when patience does, the answer is there. */
+static void an_answer_whose_end_is_left_out_is_there_all_the_same(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < 2; level++) { /* a key that gives signs of life is asked before */
+        struct scripted_key *const key = started(LEVELS[level]);
+        const int64_t begun = virtual_now_us(key->slot);
+        key->answer = fills_a_packet;
+        key->device.faults.packet =
+            (struct packet_fault){ .kind = PACKET_NO_ZLP, .endpoint = key->identity.bulk_in, .nth = 1 };
+        assert_int_equal(get(), IFD_SUCCESS);
+        assert_int_equal(received_length, level == 0 ? 50 : 54);
+        assert_true(virtual_now_us(key->slot) - begun <= 31 * SECOND);
+        assert_int_equal(get(), IFD_SUCCESS);
+        assert_int_equal(received_length, level == 0 ? 50 : 54);
+        end(key);
+    }
+}
+
 /* ---- what a driver before has left ---- */
 
 #define STALE 64
@@ -585,6 +621,7 @@ int main(void)
         TEST(everybody_learns_that_a_key_was_started_anew),
         TEST(a_key_that_answers_late_each_time_is_alive),
         TEST(a_card_that_asks_for_a_minute_gets_it_and_the_reader_is_told),
+        TEST(an_answer_whose_end_is_left_out_is_there_all_the_same),
         TEST(the_longest_answer_has_room_behind_a_stale_packet),
         TEST(numbers_begin_anywhere),
         TEST(a_card_that_is_silent_then_costs_2_s),

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,23 +383,6 @@ static void *poll_for_a_minute(void *context)
     return NULL;
 }
 
-static bool is_asleep(pid_t thread)
-{
-    char path[64], state = 0;
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
-    FILE *const file = fopen(path, "r");
-    const bool read = file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
-    if (file)
-        fclose(file);
-    return read && state == 'S';
-}
-
-static void await_poll(struct poller *p)
-{
-    while (!atomic_load(&p->thread) || !is_asleep(atomic_load(&p->thread)))
-        sched_yield();
-}
-
 /* By a clock of the machine, which may be busy: a poll that nothing ends takes a minute. */
 static void ends_early(pthread_t thread)
 {
@@ -437,6 +419,7 @@ static void a_poll_ends_when_another_program_lets_go(void **state)
     struct poller p = poller();
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
+    bench_await_sleep(&p.thread);
     virtual_occupy(b->slot, 1, false);
     ends_early(thread);
     assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_PRESENT);
@@ -451,7 +434,7 @@ static void closing_ends_a_poll(void **state)
     struct poller p = poller();
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, poll_for_a_minute, &p), 0);
-    await_poll(&p);
+    bench_await_sleep(&p.thread);
     const time_t begun = time(NULL);
     bench_stop(b); /* which waits for it */
     ends_early(thread);
