@@ -521,6 +521,24 @@ static void what_led_to_a_mute_card_is_told(void **state)
     end(key);
 }
 
+static size_t fails_with_an_atr(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    const size_t whole = scripted_honest(key, command, length, answer);
+    if (command[0] == POWER_ON)
+        answer[7] = 0x41;
+    return whole;
+}
+
+static void a_power_on_that_has_failed_has_no_atr_whatever_comes_with_it(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = opened(SHORT);
+    key->answer = fails_with_an_atr;
+    assert_int_equal(bench_power(IFD_POWER_UP), IFD_ERROR_POWER_ACTION);
+    assert_int_not_equal(get(), IFD_SUCCESS);
+    end(key);
+}
+
 /* A card that fails in use comes anew, so that programs get it; a mute one does not, or they would go round in circles. */
 static void only_a_card_that_was_usable_comes_anew(void **state)
 {
@@ -629,6 +647,7 @@ int main(void)
         TEST(a_key_that_goes_then_is_gone),
         TEST(a_channel_that_closes_then_has_no_card),
         TEST(what_led_to_a_mute_card_is_told),
+        TEST(a_power_on_that_has_failed_has_no_atr_whatever_comes_with_it),
         TEST(only_a_card_that_was_usable_comes_anew),
         TEST(a_key_that_may_be_at_work_is_not_asked_for_its_name),
         TEST(a_mistake_in_the_environment_is_told_once),
