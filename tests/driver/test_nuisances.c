@@ -218,6 +218,26 @@ static void a_touch_that_is_asked_for_once_is_no_wish_for_minutes(void **state)
     end(key);
 }
 
+static size_t asks_for_more_time(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    const size_t whole = says_touch_me(key, command, length, answer);
+    if (command[0] == XFR_BLOCK)
+        answer[8] = 100; /* times the card's block waiting time */
+    return whole;
+}
+
+/* The more the card's ATR says that it may take, but not for ever. */
+static void a_key_that_asks_for_minutes_once_gets_one_of_silence(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    const int64_t begun = virtual_now_us(key->slot);
+    key->answer = asks_for_more_time;
+    assert_int_equal(get(), IFD_RESPONSE_TIMEOUT);
+    assert_in_range(virtual_now_us(key->slot) - begun, 60 * SECOND, 61 * SECOND);
+    end(key);
+}
+
 /* A halted endpoint says nothing of the firmware: one that is as good as dead is started anew after 3 minutes. */
 static void a_stall_is_no_sign_of_life(void **state)
 {
@@ -539,6 +559,27 @@ static void a_power_on_that_has_failed_has_no_atr_whatever_comes_with_it(void **
     end(key);
 }
 
+static size_t refuses_to_power_off(struct scripted_key *key, const uint8_t *command, size_t length, uint8_t *answer)
+{
+    const size_t whole = scripted_honest(key, command, length, answer);
+    if (command[0] == POWER_OFF)
+        answer[7] = 0x40;
+    return whole;
+}
+
+/* PINs may be verified still. */
+static void a_power_off_that_is_refused_is_an_error(void **state)
+{
+    (void)state;
+    struct scripted_key *const key = started(SHORT);
+    key->answer = refuses_to_power_off;
+    assert_int_equal(bench_power(IFD_POWER_DOWN), IFD_ERROR_POWER_ACTION);
+    assert_int_equal(bench_power(IFD_RESET), IFD_ERROR_POWER_ACTION);
+    key->answer = scripted_honest;
+    assert_int_equal(bench_power(IFD_RESET), IFD_SUCCESS);
+    end(key);
+}
+
 /* A card that fails in use comes anew, so that programs get it; a mute one does not, or they would go round in circles. */
 static void only_a_card_that_was_usable_comes_anew(void **state)
 {
@@ -635,6 +676,7 @@ int main(void)
         TEST(the_first_question_is_asked_again),
         TEST(a_firmware_that_has_stopped_is_asked_nothing_more),
         TEST(a_touch_that_is_asked_for_once_is_no_wish_for_minutes),
+        TEST(a_key_that_asks_for_minutes_once_gets_one_of_silence),
         TEST(a_stall_is_no_sign_of_life),
         TEST(everybody_learns_that_a_key_was_started_anew),
         TEST(a_key_that_answers_late_each_time_is_alive),
@@ -648,6 +690,7 @@ int main(void)
         TEST(a_channel_that_closes_then_has_no_card),
         TEST(what_led_to_a_mute_card_is_told),
         TEST(a_power_on_that_has_failed_has_no_atr_whatever_comes_with_it),
+        TEST(a_power_off_that_is_refused_is_an_error),
         TEST(only_a_card_that_was_usable_comes_anew),
         TEST(a_key_that_may_be_at_work_is_not_asked_for_its_name),
         TEST(a_mistake_in_the_environment_is_told_once),
