@@ -166,12 +166,19 @@ def a_verb_that_there_is_not_is_wrong_usage(_directory):
 
 
 def main():
-    tests = [watch_tells_how_a_command_is_getting_on,
-             watch_is_green_as_usual_then_yellow_and_red_when_it_is_given_up_soon,
-             watch_fails_where_there_is_nothing_to_watch, trace_tells_each_message_and_how_long_it_took,
-             trace_sums_up_the_slowest_first, trace_sums_up_what_was_not_answered,
-             trace_sums_up_any_number_of_commands, trace_fails_when_a_trace_ends_in_the_middle,
-             trace_takes_no_record_longer_than_any_is, trace_refuses_what_is_no_capture_of_usb, a_verb_that_there_is_not_is_wrong_usage]
+    tests = [
+        watch_tells_how_a_command_is_getting_on,
+        watch_is_green_as_usual_then_yellow_and_red_when_it_is_given_up_soon,
+        watch_fails_where_there_is_nothing_to_watch,
+        trace_tells_each_message_and_how_long_it_took,
+        trace_sums_up_the_slowest_first,
+        trace_sums_up_what_was_not_answered,
+        trace_sums_up_any_number_of_commands,
+        trace_fails_when_a_trace_ends_in_the_middle,
+        trace_takes_no_record_longer_than_any_is,
+        trace_refuses_what_is_no_capture_of_usb,
+        a_verb_that_there_is_not_is_wrong_usage,
+    ]
     failed = 0
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
