@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <PCSC/reader.h>
 #include "usb.h"
 
 static char said[512]; /* the last line in the log */
@@ -130,6 +131,14 @@ static void descriptors_that_are_garbage_are_refused_and_a_good_key_works_afterw
 
 /* ---- another program has it ---- */
 
+static UCHAR presence_attribute(void)
+{
+    UCHAR present = 77;
+    DWORD length = 1;
+    assert_int_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_ICC_PRESENCE, &length, &present), IFD_SUCCESS);
+    return present;
+}
+
 static void a_key_that_another_program_holds_has_no_card_until_it_lets_go(void **state)
 {
     (void)state;
@@ -138,10 +147,12 @@ static void a_key_that_another_program_holds_has_no_card_until_it_lets_go(void *
     assert_int_equal(bench_open(), IFD_SUCCESS);
     assert_int_equal(IFDHICCPresence(LUN), IFD_ICC_NOT_PRESENT);
     assert_int_equal(bench_event_thread(), IFD_ICC_NOT_PRESENT);
+    assert_int_equal(presence_attribute(), 0);
     assert_int_equal(bench_power(IFD_POWER_UP), IFD_COMMUNICATION_ERROR);
     assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
     virtual_occupy(b->slot, 1, false);
     assert_int_equal(bench_event_thread(), IFD_ICC_PRESENT);
+    assert_int_equal(presence_attribute(), 2);
     bench_works(b);
     bench_free(b);
 }

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 #include "tool/capture.h"
 #include "tool/story.h"
+#include "pcap.h"
 #include "trace.h"
 #include "trace_file.h"
 
@@ -315,6 +316,30 @@ static void a_trace_tells_the_time_of_day(void **state)
     assert_in_range(last.time_us, before + 2500000 - 2000, after + 2500000 + 2000);
 }
 
+/* ---- what stands in a capture ---- */
+
+static void a_capture_says_what_was_cut_off(void **state)
+{
+    (void)state;
+    uint8_t header[PCAP_PACKET_HEADER];
+    pcap_write_packet_header(header, &(struct pcap_packet){ .endpoint = 0x82, .length = 100, .original = 300 });
+    assert_int_equal(header[8] | header[9] << 8, 64 + 100);
+    assert_int_equal(header[12] | header[13] << 8, 64 + 300);
+    assert_int_equal(header[16 + 32] | header[16 + 33] << 8, 300);
+    assert_int_equal(header[16 + 36] | header[16 + 37] << 8, 100);
+}
+
+static void a_capture_has_the_endpoints(void **state)
+{
+    (void)state;
+    uint8_t bytes[PCAP_DESCRIPTORS_MAX];
+    struct usb_identity key = KEY;
+    key.packet_size = 512;
+    const size_t length = pcap_write_descriptors(bytes, &key, 0);
+    static const uint8_t TAIL[] = { 7, 5, 0x02, 2, 0x00, 0x02, 0, 7, 5, 0x82, 2, 0x00, 0x02, 0 };
+    assert_memory_equal(bytes + length - sizeof TAIL, TAIL, sizeof TAIL);
+}
+
 /* ---- the last messages, in the log ---- */
 
 static void pass(struct trace *trace, unsigned number, int64_t now_ms)
@@ -377,6 +402,8 @@ int main(void)
         TEST(a_trace_is_read_as_far_as_it_goes),
         TEST(a_damaged_trace_hurts_nobody),
         TEST(a_trace_tells_the_time_of_day),
+        TEST(a_capture_says_what_was_cut_off),
+        TEST(a_capture_has_the_endpoints),
         TEST(the_last_messages_are_told_once),
         TEST(names_are_shown_if_somebody_asks),
     };

@@ -138,6 +138,13 @@ def trace_fails_when_a_trace_ends_in_the_middle(directory):
     assert result.returncode == 1 and "ends in the middle" in result.stderr and "VERIFY" in result.stdout, result
 
 
+def trace_fails_when_the_end_of_the_gzip_is_missing(directory):
+    path = pathlib.Path(capture(directory, [(VERIFY, 1000)]))
+    path.write_bytes(path.read_bytes()[:-6])
+    result = run("trace", str(path))
+    assert result.returncode == 1 and "ends in the middle" in result.stderr and "VERIFY" in result.stdout, result
+
+
 def trace_takes_no_record_longer_than_any_is(directory):
     path = pathlib.Path(capture(directory, [(VERIFY, 1000)]))
     text = gzip.decompress(path.read_bytes()) + struct.pack("<IIII", 9, 0, 200000, 200000) + b"\x55" * 200000
@@ -175,6 +182,7 @@ def main():
         trace_sums_up_what_was_not_answered,
         trace_sums_up_any_number_of_commands,
         trace_fails_when_a_trace_ends_in_the_middle,
+        trace_fails_when_the_end_of_the_gzip_is_missing,
         trace_takes_no_record_longer_than_any_is,
         trace_refuses_what_is_no_capture_of_usb,
         a_verb_that_there_is_not_is_wrong_usage,
