@@ -297,6 +297,20 @@ static void state_is(const char *state)
         fail_msg("there is no %s in \"%s\"", line + 1, text);
 }
 
+static void is_held_for_at_most(int64_t most_ms)
+{
+    char path[96];
+    long long until = 0;
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    snprintf(path, sizeof path, "%s/ifd-nitrokey-001-002.reader", run_directory_of_pcscd);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "pid=%*d number=%*d state=held until=%lld", &until), 1);
+    fclose(file);
+    assert_in_range(until - now.tv_sec * 1000, 60000, most_ms);
+}
+
 static void a_key_that_may_be_at_work_is_held_back(void **state)
 {
     static const int64_t AFTER[] = { 3 * SECOND, 10 * SECOND, 15 * SECOND, 60 * SECOND };
@@ -306,6 +320,7 @@ static void a_key_that_may_be_at_work_is_held_back(void **state)
         setenv("IFD_NITROKEY_RUN", run_directory_of_pcscd, 1);
         assert_false(card_comes(20));
         state_is("held");
+        is_held_for_at_most(120 * 60 * 1000);
         virtual_pass(b->slot, 60 * SECOND);
         assert_false(card_comes(20));
         virtual_pass(b->slot, 120 * MINUTE); /* no generation is waited for longer */

@@ -240,6 +240,23 @@ static void the_number_of_its_reader_can_be_read_while_it_is_open(void **state)
     bench_free(b);
 }
 
+/* pcscd numbers its readers in the upper half of a Lun. */
+static void the_number_is_pcscds(void **state)
+{
+    (void)state;
+    char path[64], text[200] = "", name[] = BENCH_NAME;
+    struct bench *b = bench_new(NULL);
+    snprintf(path, sizeof path, "%s/" NAME ".reader", directory);
+    assert_int_equal(IFDHCreateChannelByName(3 << 16, name), IFD_SUCCESS);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    assert_non_null(strstr(text, "\nnumber=3\n"));
+    assert_int_equal(IFDHCloseChannel(3 << 16), IFD_SUCCESS);
+    bench_free(b);
+}
+
 static void links_are_not_followed(void **state)
 {
     (void)state;
@@ -296,6 +313,7 @@ int main(void)
         TEST(a_generation_that_fails_leaves_nothing),
         TEST(what_a_killed_driver_has_left_is_removed_at_open),
         TEST(the_number_of_its_reader_can_be_read_while_it_is_open),
+        TEST(the_number_is_pcscds),
         TEST(links_are_not_followed),
         TEST(a_directory_that_is_not_there_changes_nothing),
     };
