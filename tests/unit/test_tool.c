@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tool/keys.h"
 #include "tool/plist.h"
 #include "tool/processes.h"
 #include "tool/run.h"
@@ -306,6 +307,45 @@ static void more_keys_than_there_is_room_for_are_counted(void **state)
     assert_int_equal(plist.vendors, PLIST_IDS_MAX + 5);
 }
 
+/* ---- keys ---- */
+
+static void is_called(const char *name, const char *manufacturer, const char *product, const struct model *model)
+{
+    char found[KEY_NAME_SIZE];
+    struct key key = { .model = model };
+    snprintf(key.manufacturer, sizeof key.manufacturer, "%s", manufacturer);
+    snprintf(key.product, sizeof key.product, "%s", product);
+    key_name(&key, found);
+    assert_string_equal(found, name);
+}
+
+static void a_key_is_called_as_it_calls_itself(void **state)
+{
+    (void)state;
+    is_called("Nitrokey 3", "Nitrokey", "Nitrokey 3", NULL);
+    is_called("Free Software Initiative of Japan Gnuk", "Free Software Initiative of Japan", "Gnuk", NULL);
+    is_called("Gnuk", "", "Gnuk", NULL);
+    is_called("Nitrokey Nitrokey Pro", "Nitrokey", "", model_find(0x20a0, 0x4108));
+    is_called("a device of Nitrokey's", "Nitrokey", "", NULL);
+}
+
+static void has_firmware(const char *version, const char *serial, uint16_t release, const struct model *model)
+{
+    char found[32];
+    struct key key = { .model = model, .release = release };
+    snprintf(key.serial, sizeof key.serial, "%s", serial);
+    key_firmware(&key, found);
+    assert_string_equal(found, version);
+}
+
+static void the_version_of_the_firmware_is_told_where_it_is_known(void **state)
+{
+    (void)state;
+    has_firmware("1.2.19", "FSIJ-1.2.19-87042413", 0x0200, NULL);
+    has_firmware("1.8", "", 0x0108, model_find(0x20a0, 0x42b2));
+    has_firmware("", "000012345678", 0x0101, model_find(0x20a0, 0x4108)); /* whose release is none of the firmware */
+}
+
 /* ---- processes ---- */
 
 static void finds_guest(const char *argument, const char *name)
@@ -404,6 +444,8 @@ int main(void)
         TEST(a_reader_is_told_of_by_a_driver_that_lives),
         TEST(a_bundle_names_keys_by_both_their_numbers),
         TEST(more_keys_than_there_is_room_for_are_counted),
+        TEST(a_key_is_called_as_it_calls_itself),
+        TEST(the_version_of_the_firmware_is_told_where_it_is_known),
         TEST(a_guest_is_named_as_a_shell_takes_it),
         TEST(what_a_process_may_only_read_is_known),
         TEST(a_programs_output_is_read_as_far_as_there_is_room),
