@@ -11,8 +11,9 @@
 #include "log.h"
 
 #define FILL_MS 500         /* the refusal of a message that was ended comes within */
-#define ABORT_MS 200u       /* the answer to an Abort comes within; each time that it does not, twice as long is waited */
+#define ABORT_MS 200        /* the answer to an Abort comes within */
 #define ABORT_ATTEMPTS 4
+#define LATE_ABORT_MS 2500  /* ... or to one of them within this */
 #define CROWD 3             /* GetSlotStatus: one answer is on its way, one waits, one has no room */
 #define LOST_MS 200         /* of more silence: then the answer of a key that gives signs of life is lost */
 #define UNREAD_MS 2000      /* a key that was at work is heard again if nobody has read it for less than this */
@@ -149,7 +150,7 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
         if (i == 0 && missing > 0 && !exchange_fill(exchange, missing, FILL_MS))
             return ERR_IO;
         exchange->sequence = sequence; /* both halves of the pair bear the same */
-        if (abort_pair(exchange, ABORT_MS << i)) {
+        if (abort_pair(exchange, i + 1 < ABORT_ATTEMPTS ? ABORT_MS : LATE_ABORT_MS)) {
             exchange->pending->chain = exchange->pending->rest = 0;
             return ERR_NONE;
         }

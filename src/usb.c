@@ -108,10 +108,10 @@ static enum err open_address(struct usb_port *port, uint8_t bus, uint8_t address
 
 /* ---- open: what the descriptors say ---- */
 
-/* Looks for the CCID class descriptor among what follows an interface or endpoint descriptor. */
+/* Looks for the CCID class descriptor among what follows an interface or endpoint descriptor. The first counts. */
 static void find_class_descriptor(struct usb_identity *identity, const uint8_t *extra, int extra_length)
 {
-    const size_t length = extra_length > 0 ? (size_t)extra_length : 0;
+    const size_t length = extra_length > 0 && !identity->class_descriptor_len ? (size_t)extra_length : 0;
     for (size_t at = 0; at + 2 <= length && extra[at] >= 2 && extra[at] <= length - at; at += extra[at])
         if (extra[at + 1] == CLASS_DESCRIPTOR_TYPE && extra[at] == sizeof identity->class_descriptor) {
             memcpy(identity->class_descriptor, extra + at, sizeof identity->class_descriptor);
@@ -138,8 +138,7 @@ static void take_interface(struct usb_identity *identity, const struct libusb_in
     find_class_descriptor(identity, interface->extra, interface->extra_length);
     for (uint8_t i = 0; i < interface->bNumEndpoints; i++) {
         const struct libusb_endpoint_descriptor *endpoint = &interface->endpoint[i];
-        if (!identity->class_descriptor_len) /* some devices put it last */
-            find_class_descriptor(identity, endpoint->extra, endpoint->extra_length);
+        find_class_descriptor(identity, endpoint->extra, endpoint->extra_length); /* some devices put it last */
         take_endpoint(identity, endpoint->bEndpointAddress, endpoint->bmAttributes, endpoint->wMaxPacketSize);
     }
 }

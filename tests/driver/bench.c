@@ -2,6 +2,7 @@
 /* bench.c - the whole driver on a virtual key with a virtual clock, called as pcscd calls it. */
 #include "bench.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,4 +358,21 @@ static void unplug(void *slot)
 void bench_unplug_after(struct bench *b, int64_t after_us)
 {
     assert_true(virtual_at(b->slot, virtual_now_us(b->slot) + after_us, unplug, b->slot));
+}
+
+static bool is_asleep(int thread)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+    FILE *const file = fopen(path, "r");
+    const bool read = file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+    if (file)
+        fclose(file);
+    return read && state == 'S';
+}
+
+void bench_await_sleep(const atomic_int *thread)
+{
+    while (!atomic_load(thread) || !is_asleep(atomic_load(thread)))
+        sched_yield();
 }

@@ -10,6 +10,7 @@
 #pragma once
 #include <stdarg.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
@@ -119,6 +120,9 @@ RESPONSECODE bench_poll(int timeout_ms);
 RESPONSECODE bench_event_thread(void);
 /* It tells every program that the card is away, and then powers it on. */
 void bench_card_comes_anew(void);
+
+/* Returns when the thread of this number sleeps; as long as it is 0, the thread has not begun. */
+void bench_await_sleep(const atomic_int *thread);
 
 /* The key serves: SELECT, and the answer to GET DATA of the AID is the AID. */
 void bench_works(struct bench *bench);

@@ -131,8 +131,11 @@ static enum handshake in(struct device *device, uint8_t endpoint, uint8_t *packe
         memset(packet, 0x50, *length);
         return HANDSHAKE_ACK;
     }
-    if (!key->in_ready)
+    if (!key->in_ready || key->spent == SCRIPTED_ENDLESS)
         return HANDSHAKE_NAK;
+    key->spent += key->endless || key->fails_in != HANDSHAKE_ACK;
+    if (key->fails_in != HANDSHAKE_ACK)
+        return key->fails_in;
     if (key->empty_packet) {
         key->empty_packet = false;
         key->in_ready = left > 0;
@@ -142,6 +145,10 @@ static enum handshake in(struct device *device, uint8_t endpoint, uint8_t *packe
     memcpy(packet, key->in + key->in_at, *length);
     key->in_at += *length;
     key->in_ready = *length == PACKET; /* a short one, or one without a byte, is the last */
+    if (!key->in_ready && key->endless) {
+        key->in_at = 0;
+        key->in_ready = true;
+    }
     return HANDSHAKE_ACK;
 }
 
@@ -159,6 +166,12 @@ static int64_t next_us(const struct device *device)
     return key_of(device)->answer_at_us;
 }
 
+static void configured(struct device *device)
+{
+    key_of(device)->configurations++;
+    forget(device);
+}
+
 static void nothing(struct device *device)
 {
     (void)device;
@@ -171,7 +184,7 @@ static bool is_busy(const struct device *device)
 
 static const struct firmware FIRMWARE = {
     .power = power, .reset = forget, .control = control, .out = out, .in = in, .advance = advance,
-    .next_us = next_us, .busy = is_busy, .reset_by_sibling = nothing, .free = nothing,
+    .next_us = next_us, .busy = is_busy, .reset_by_sibling = nothing, .free = nothing, .configured = configured,
 };
 
 /* ---- the key ---- */

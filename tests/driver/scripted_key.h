@@ -14,6 +14,8 @@
 
 #define SCRIPTED_MAX (2 * 65536)
 
+#define SCRIPTED_ENDLESS 1000
+
 /* bMessageType, CCID 1.1 tables 6.1-1 and 6.2-1 */
 enum { POWER_ON = 0x62, POWER_OFF = 0x63, SLOT_STATUS = 0x65, XFR_BLOCK = 0x6f };
 
@@ -32,6 +34,10 @@ struct scripted_key {
     size_t atr_length;
     int64_t delay_us;        /* how long its answers take; 1 ms */
     bool empty_packet;       /* before the next answer comes a packet without a byte */
+    bool endless;            /* its answer comes again and again, as fast as it is read */
+    enum handshake fails_in; /* in place of each packet of an answer; HANDSHAKE_ACK: not */
+    unsigned spent;          /* so often it was endless or has failed; after SCRIPTED_ENDLESS times it is silent */
+    unsigned configurations; /* SET_CONFIGURATION got */
     unsigned commands;       /* whole messages got */
     unsigned class_requests; /* control requests other than the standard ones */
     unsigned interrupts;     /* packets taken from the interrupt endpoint */

@@ -69,11 +69,15 @@ static void what_a_key_cannot_do_is_refused(void **state)
     assert_int_equal(IFDHPowerICC(LUN, 12345, bytes, &length), IFD_NOT_SUPPORTED);
     length = sizeof bytes;
     assert_int_equal(IFDHTransmitToICC(LUN, t0, bytes, 4, bytes, &length, NULL), IFD_PROTOCOL_NOT_SUPPORTED);
+    assert_int_equal(length, 0);
     assert_int_equal(IFDHSetProtocolParameters(LUN, SCARD_PROTOCOL_T0, 0, 0, 0, 0), IFD_PROTOCOL_NOT_SUPPORTED);
     assert_int_equal(IFDHSetCapabilities(LUN, TAG_IFD_ATR, 1, bytes), IFD_ERROR_TAG);
     length = sizeof bytes;
     assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_SLOT_THREAD_SAFE, &length, bytes), IFD_SUCCESS);
     assert_int_equal(bytes[0], 0);
+    bytes[0] = 7;
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_POLLING_THREAD_KILLABLE, &length, bytes), IFD_SUCCESS);
+    assert_int_equal(bytes[0], 0); /* it holds what must be given back */
     length = 3;
     assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_ATR, &length, bytes), IFD_ERROR_INSUFFICIENT_BUFFER);
     assert_int_equal(bench_transmit(b, "00A4").code, IFD_ERROR_NOT_SUPPORTED); /* no APDU */
@@ -96,6 +100,54 @@ static void an_atr_without_room_for_it_is_not_written(void **state)
     bench_free(b);
 }
 
+static void an_answer_says_by_which_protocol_it_came(void **state)
+{
+    (void)state;
+    UCHAR apdu[] = { 0x00, 0xca, 0x00, 0xc4, 0x00 }, bytes[300];
+    DWORD length = sizeof bytes;
+    const SCARD_IO_HEADER pci = { .Protocol = 1, .Length = sizeof pci };
+    SCARD_IO_HEADER got = { .Protocol = 99 };
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    bench_will_execute("00CA00C400");
+    assert_int_equal(IFDHTransmitToICC(LUN, pci, apdu, sizeof apdu, bytes, &length, &got), IFD_SUCCESS);
+    assert_int_equal(got.Protocol, 1);
+    bench_free(b);
+}
+
+/* Nor does any say that the key cannot do it, or nobody would look for another. */
+static void of_a_key_that_is_gone_nothing_is_told_but_that(void **state)
+{
+    (void)state;
+    static const DWORD CODES[] = { 0x42000d48, 0x42330012, 0x12345678 };
+    UCHAR bytes[300];
+    DWORD length;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    virtual_unplug(b->slot);
+    assert_int_equal(bench_transmit(b, GET_AID).code, IFD_COMMUNICATION_ERROR);
+    for (size_t i = 0; i < sizeof CODES / sizeof CODES[0]; i++) {
+        length = 1;
+        assert_int_equal(IFDHControl(LUN, CODES[i], NULL, 0, bytes, sizeof bytes, &length), IFD_COMMUNICATION_ERROR);
+        assert_int_equal(length, 0);
+    }
+    assert_int_equal(IFDHICCPresence(LUN), IFD_COMMUNICATION_ERROR);
+    assert_int_equal(bench_power(IFD_RESET), IFD_COMMUNICATION_ERROR);
+    bench_free(b);
+}
+
+static void a_lun_is_given_once(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(NULL);
+    bench_start(b);
+    assert_int_not_equal(bench_open(), IFD_SUCCESS);
+    bench_works(b);
+    bench_stop(b);
+    assert_int_equal(IFDHICCPresence(LUN), IFD_COMMUNICATION_ERROR);
+    bench_free(b);
+}
+
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +155,9 @@ int main(int argc, char *argv[])
         cmocka_unit_test(a_reader_that_is_not_open_does_nothing),
         cmocka_unit_test(what_a_key_cannot_do_is_refused),
         cmocka_unit_test(an_atr_without_room_for_it_is_not_written),
+        cmocka_unit_test(an_answer_says_by_which_protocol_it_came),
+        cmocka_unit_test(of_a_key_that_is_gone_nothing_is_told_but_that),
+        cmocka_unit_test(a_lun_is_given_once),
     };
     bench_choose(argc, argv);
     return cmocka_run_group_tests_name("arguments", tests, NULL, NULL);

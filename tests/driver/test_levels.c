@@ -10,6 +10,8 @@
  *   untaken                ... and the device has not even taken the message that the driver sent
  *   later N                N s pass before the next line
  *   failure                a transfer fails
+ *   aborted                the device answers: failed, CMD_ABORTED
+ *   interrupted            somebody calls usb_interrupt()
  *   abort                  the driver sends the control request ABORT, for the message that follows
  *   restart                the driver sends SET_CONFIGURATION
  */
@@ -117,6 +119,12 @@ struct usb_news usb_wait(struct usb_port *port, int64_t deadline_ms)
         port->at += used;
         port->now_ms += seconds * 1000;
     }
+    if (line_is(port, "interrupted"))
+        return (struct usb_news){ .event = USB_INTERRUPTED };
+    if (line_is(port, "aborted")) {
+        memcpy(port->in, (const uint8_t[]){ 0x80, 0, 0, 0, 0, 0, port->sequence, 0x40, 0xff, 0 }, 10);
+        return (struct usb_news){ .event = USB_RECEIVED, .length = 10 };
+    }
     if (port->at[0] != '<')
         return no_answer(port, deadline_ms);
     uint8_t said[1024];
@@ -175,6 +183,7 @@ struct bench {
 };
 
 static const struct model MODEL = { .ifsd = 32 };
+static const struct model ABORTS = { .ifsd = 32, .cut_message = CUT_ABORT };
 static const struct model RESTARTS = { .ifsd = 32, .set_configuration = true };
 
 static struct bench *powered(enum ccid_level level, size_t max_message, const struct model *model)
@@ -410,6 +419,28 @@ static void a_command_that_waited_for_anothers_answer_has_its_own_silence_from_t
 
 /* ---- a command that is given up ---- */
 
+/* The other thread that called it may have come too late for the wait that it meant. */
+static void an_interruption_that_is_meant_for_nobody_changes_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_SHORT_APDU, 271, &MODEL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\ninterrupted\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
+/* It refuses all until it has heard both halves of the pair. */
+static void a_device_that_has_heard_half_an_abort_hears_the_pair_before_another_command(void **state)
+{
+    (void)state;
+    struct bench *b = powered(CCID_EXTENDED_APDU, 271, &ABORTS);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\naborted\nabort\n> 72 0000\n< 81 00 00\n"),
+                     ERR_PROTOCOL);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+    answer_is(b, "9000");
+    end(b);
+}
+
 static void a_device_without_abort_is_waited_for(void **state)
 {
     (void)state;
@@ -543,6 +574,32 @@ static void a_part_that_is_not_accepted_ends_the_chain_with_its_status_word(void
     end(b);
 }
 
+/* The card may wait for more; whatever else comes ends that (ISO 7816-4 5.3.3), and no client's command is to be that. */
+#define IS_ENDED "> 65 0000\n< 81 00 00\n> 6F 0000 00C0000000\n< 80 00 00 6985\n"
+
+static void a_chain_that_breaks_is_ended_before_another_command(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    static uint8_t apdu[700];
+    static char hex[1400], script[2000];
+    const size_t length = long_put(apdu, 520, hex);
+    snprintf(script, sizeof script, "> 6F 0000 10DA0103FF%.510s\n< 80 00 00 9000\n> 6F 0000 10DA0103FF%.510s\nfailure\n"
+             IS_ENDED, hex, hex + 510);
+    assert_int_equal(transmit_bytes(b, apdu, length, script), ERR_IO);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
+static void a_clients_own_chain_that_breaks_is_ended_too(void **state)
+{
+    (void)state;
+    struct bench *b = short_level();
+    assert_int_equal(transmit(b, "10DA0103020102", "> 6F 0000 10DA0103020102\nfailure\n" IS_ENDED), ERR_IO);
+    assert_int_equal(transmit(b, "00CA006E00", "> 6F 0000 00CA006E00\n< 80 00 00 9000\n"), ERR_NONE);
+    end(b);
+}
+
 static void a_chain_of_exactly_full_parts_has_no_empty_one(void **state)
 {
     (void)state;
@@ -628,6 +685,8 @@ int main(void)
         TEST(nothing_is_sent_when_the_total_has_passed),
         TEST(the_patience_for_the_status_is_what_the_table_says),
         TEST(a_command_that_waited_for_anothers_answer_has_its_own_silence_from_then_on),
+        TEST(an_interruption_that_is_meant_for_nobody_changes_nothing),
+        TEST(a_device_that_has_heard_half_an_abort_hears_the_pair_before_another_command),
         TEST(a_device_without_abort_is_waited_for),
         TEST(a_device_that_is_silent_for_3_minutes_is_started_anew_where_that_is_possible),
         TEST(a_device_that_takes_nothing_for_3_minutes_is_started_anew_where_that_is_possible),
@@ -637,6 +696,8 @@ int main(void)
         TEST(a_card_that_promises_more_for_ever_is_an_error),
         TEST(a_long_extended_apdu_goes_as_a_chain_of_short_ones),
         TEST(a_part_that_is_not_accepted_ends_the_chain_with_its_status_word),
+        TEST(a_chain_that_breaks_is_ended_before_another_command),
+        TEST(a_clients_own_chain_that_breaks_is_ended_too),
         TEST(a_chain_of_exactly_full_parts_has_no_empty_one),
         TEST(secure_messaging_is_refused_rather_than_cut),
         TEST(a_command_longer_than_the_firmware_takes_is_refused_and_nothing_is_sent),

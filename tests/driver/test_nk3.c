@@ -141,9 +141,12 @@ static void an_abort_that_is_answered_late_ends_the_message_all_the_same(void **
 
 /* ---- pcscd's polling thread reads what is owed ---- */
 
+static atomic_int poller_thread;
+
 static void *poll_until_stopped(void *context)
 {
     (void)context;
+    atomic_store(&poller_thread, gettid());
     (void)bench_poll(600000);
     return NULL;
 }
@@ -211,6 +214,48 @@ static void a_late_answer_is_read_though_nobody_calls(void **state)
     const struct answer aid = bench_expect(b, GET_AID, 0x9000);
     assert_in_range(aid.took_us, 0, 3 * SECOND);
     stop_polling(poller);
+    bench_free(b);
+}
+
+static void a_poll_that_sleeps_wakes_when_an_answer_is_owed(void **state)
+{
+    (void)state;
+    pthread_t poller;
+    setenv("IFD_NITROKEY_PATIENCE", "generate=20s/30s", 1);
+    struct bench *b = started(&(struct icc_timing){ .work_us = 50 * SECOND });
+    unsetenv("IFD_NITROKEY_PATIENCE");
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    atomic_store(&poller_thread, 0);
+    assert_int_equal(pthread_create(&poller, NULL, poll_until_stopped, NULL), 0);
+    bench_await_sleep(&poller_thread);
+    const int64_t begun = virtual_now_us(b->slot);
+    assert_int_equal(bench_transmit(b, GENERATE_SIGNATURE_KEY).code, IFD_RESPONSE_TIMEOUT);
+    for (int i = 0; i < 10000 && virtual_now_us(b->slot) < begun + 49 * SECOND; i++)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); /* real time; the clock runs as it reads */
+    assert_in_range(virtual_now_us(b->slot), begun + 49 * SECOND, begun + 52 * SECOND);
+    stop_polling(poller);
+    bench_works(b);
+    bench_free(b);
+}
+
+static void a_stop_ends_the_reading_of_what_is_owed(void **state)
+{
+    (void)state;
+    pthread_t poller;
+    struct timespec limit;
+    RESPONSECODE (*stop)(DWORD);
+    DWORD length = sizeof stop;
+    struct bench *b = given_up();
+    assert_int_equal(IFDHGetCapabilities(LUN, TAG_IFD_STOP_POLLING_THREAD, &length, (PUCHAR)&stop), IFD_SUCCESS);
+    virtual_hold_at(b->slot, virtual_now_us(b->slot) + 5 * SECOND);
+    assert_int_equal(pthread_create(&poller, NULL, poll_until_stopped, NULL), 0);
+    assert_true(virtual_await_hold(b->slot));
+    assert_int_equal(stop(LUN), IFD_SUCCESS);
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 20;
+    assert_int_equal(pthread_timedjoin_np(poller, NULL, &limit), 0); /* the key's clock stands still */
+    virtual_release(b->slot);
+    bench_works(b);
     bench_free(b);
 }
 
@@ -297,17 +342,51 @@ static void a_key_at_work_is_waited_for_by_the_next_pcscd(void **state)
 }
 
 /* From two unread signs of life on its firmware says nothing, and nobody can know when it will have ended. */
+/* What the tools are told of the key. */
+static void state_is(const char *state)
+{
+    char path[96], text[200] = "", line[32];
+    snprintf(path, sizeof path, "%s/ifd-nitrokey-001-002.reader", run_directory_of_pcscd);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    snprintf(line, sizeof line, "\nstate=%s\n", state);
+    if (!strstr(text, line))
+        fail_msg("there is no %s in \"%s\"", line + 1, text);
+}
+
+static void is_held_for_at_most(int64_t most_ms)
+{
+    char path[96];
+    long long until = 0;
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    snprintf(path, sizeof path, "%s/ifd-nitrokey-001-002.reader", run_directory_of_pcscd);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "pid=%*d number=%*d state=held until=%lld", &until), 1);
+    fclose(file);
+    assert_in_range(until - now.tv_sec * 1000, 60000, most_ms);
+}
+
 static void a_key_that_may_be_at_work_is_held_back(void **state)
 {
     static const int64_t AFTER[] = { 3 * SECOND, 10 * SECOND, 15 * SECOND, 60 * SECOND };
     (void)state;
     for (size_t i = 0; i < sizeof AFTER / sizeof AFTER[0]; i++) {
         struct bench *b = comes_back(AFTER[i]);
+        setenv("IFD_NITROKEY_RUN", run_directory_of_pcscd, 1);
         assert_false(card_comes(20));
+        state_is("held");
+        is_held_for_at_most(120 * 60 * 1000);
         virtual_pass(b->slot, 60 * SECOND);
         assert_false(card_comes(20));
         virtual_pass(b->slot, 120 * MINUTE); /* no generation is waited for longer */
+        assert_true(card_comes(10000));
+        state_is("served");
         works_again(b);
+        unsetenv("IFD_NITROKEY_RUN");
     }
 }
 
@@ -454,6 +533,8 @@ int main(int argc, char *argv[])
         TEST(a_key_that_owes_an_answer_is_not_asked_for_its_name),
         TEST(a_key_whose_firmware_has_stopped_is_not_asked_for_its_name),
         TEST(a_late_answer_is_read_though_nobody_calls),
+        TEST(a_poll_that_sleeps_wakes_when_an_answer_is_owed),
+        TEST(a_stop_ends_the_reading_of_what_is_owed),
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),
         TEST(a_key_that_may_be_at_work_is_held_back),

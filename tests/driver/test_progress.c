@@ -5,8 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include "model.h"
+#include "patience.h"
+#include "progress.h"
 
 #define NAME "ifd-nitrokey-001-002"
 
@@ -95,6 +100,73 @@ static void a_generation_can_be_watched(void **state)
     bench_free(b);
 }
 
+/* How often a file of that name has come to be since. Events of other names between keep equal ones apart. */
+static unsigned written(int watch)
+{
+    char events[65536];
+    unsigned count = 0;
+    for (ssize_t length; (length = read(watch, events, sizeof events)) > 0;)
+        for (ssize_t at = 0; at < length;) {
+            const struct inotify_event *const event = (const void *)(events + at);
+            count += event->len > 0 && strcmp(event->name, NAME) == 0;
+            at += (ssize_t)sizeof *event + event->len;
+        }
+    return count;
+}
+
+/* Of the machine's clock, since that is what writing costs. */
+static void signs_of_life_are_written_as_often_as_somebody_can_see(void **state)
+{
+    (void)state;
+    struct timespec begun, ended;
+    struct bench *b = bench_new(&(struct icc_timing){ .work_us = 15 * MINUTE, .wtx_every_us = SECOND,
+                                                      .wtx_multiplier = 1 });
+    bench_start(b);
+    bench_expect(b, SELECT, 0x9000);
+    bench_expect(b, VERIFY_ADMIN, 0x9000);
+    const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    assert_true(inotify_add_watch(watch, directory, IN_CREATE | IN_MOVED_TO) > 0);
+    clock_gettime(CLOCK_BOOTTIME, &begun);
+    bench_expect(b, GENERATE_SIGNATURE_KEY, 0x9000);
+    clock_gettime(CLOCK_BOOTTIME, &ended);
+    const int64_t took_ms = (ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000;
+    assert_in_range(written(watch), 1, took_ms / 400 + 2);
+    close(watch);
+    bench_free(b);
+}
+
+static unsigned open_files(void)
+{
+    unsigned count = 0;
+    DIR *const all = opendir("/proc/self/fd");
+    assert_non_null(all);
+    while (readdir(all))
+        count++;
+    closedir(all);
+    return count;
+}
+
+static void signs_of_life_are_counted_and_nothing_stays_open(void **state)
+{
+    (void)state;
+    struct progress progress;
+    struct look seen;
+    const unsigned before = open_files();
+    struct vigil vigil = vigil_begin(&patience_defaults, PATIENCE_GENERATE, 0);
+    progress_init(&progress, model_find(0x20a0, 0x4108), 1, 2);
+    progress_begin(&progress, &vigil, 0);
+    for (int i = 1; i <= 5; i++) {
+        progress.written_ms -= 1000; /* so long ago */
+        vigil_renew(&vigil, 1000 * i);
+    }
+    look(&seen);
+    assert_int_equal(field(&seen, "signs="), 5);
+    progress_end(&progress);
+    look(&seen);
+    assert_string_equal(seen.text, "");
+    assert_int_equal(open_files(), before);
+}
+
 static void a_factory_reset_can_be_watched(void **state)
 {
     (void)state;
@@ -168,6 +240,23 @@ static void the_number_of_its_reader_can_be_read_while_it_is_open(void **state)
     bench_free(b);
 }
 
+/* pcscd numbers its readers in the upper half of a Lun. */
+static void the_number_is_pcscds(void **state)
+{
+    (void)state;
+    char path[64], text[200] = "", name[] = BENCH_NAME;
+    struct bench *b = bench_new(NULL);
+    snprintf(path, sizeof path, "%s/" NAME ".reader", directory);
+    assert_int_equal(IFDHCreateChannelByName(3 << 16, name), IFD_SUCCESS);
+    FILE *const file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    assert_non_null(strstr(text, "\nnumber=3\n"));
+    assert_int_equal(IFDHCloseChannel(3 << 16), IFD_SUCCESS);
+    bench_free(b);
+}
+
 static void links_are_not_followed(void **state)
 {
     (void)state;
@@ -217,11 +306,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_generation_can_be_watched),
+        TEST(signs_of_life_are_written_as_often_as_somebody_can_see),
+        TEST(signs_of_life_are_counted_and_nothing_stays_open),
         TEST(a_factory_reset_can_be_watched),
         TEST(it_says_nothing_of_other_commands),
         TEST(a_generation_that_fails_leaves_nothing),
         TEST(what_a_killed_driver_has_left_is_removed_at_open),
         TEST(the_number_of_its_reader_can_be_read_while_it_is_open),
+        TEST(the_number_is_pcscds),
         TEST(links_are_not_followed),
         TEST(a_directory_that_is_not_there_changes_nothing),
     };

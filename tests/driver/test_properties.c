@@ -158,6 +158,8 @@ static void the_list_of_features_leads_to_the_properties(void **state)
     UCHAR list[256], answer[256];
     const DWORD length = control(CM_IOCTL_GET_FEATURE_REQUEST, list, sizeof list);
     assert_int_equal(length, 6); /* one feature; no PIN pad */
+    assert_int_equal(control(0x313520, answer, sizeof answer), length); /* as Windows numbers the request */
+    assert_memory_equal(answer, list, length);
     assert_int_equal(list[0], FEATURE_GET_TLV_PROPERTIES);
     assert_int_equal(list[1], 4);
     const DWORD code = (DWORD)list[2] << 24 | (DWORD)list[3] << 16 | (DWORD)list[4] << 8 | list[5];

@@ -5,7 +5,8 @@
  * The script: model, chance, flags (1: the name has no node, 2: spoiled descriptors, 4: a configuration descriptor of
  * its own), then with 2 a count and so many times offset (2 bytes) and value, with 4 a length and so many bytes. After
  * that actions: their lowest five bits are one of enum action, with the operands named there. What belongs to the
- * host's next packet has 111 in its highest bits, to its next control request 110; until such a one comes it waits.
+ * host's next packet has 111 in its highest bits, to its next control request 110; until such a one comes it waits. A
+ * packet is also one within a message: E2h 00h lets one pass, so that what follows is for the next.
  */
 #include "hostile_device.h"
 #include <stdio.h>
@@ -497,7 +498,7 @@ static enum handshake hostile_control(struct device *device, const struct setup 
 /* What the script does to a packet of the host. HANDSHAKE_ACK: it is taken. */
 static enum handshake refuse(struct hostile *h)
 {
-    if (h->received == 0 && h->left > 0 && (*h->script & 0xe0) == 0xe0) {
+    if (h->left > 0 && (*h->script & 0xe0) == 0xe0) {
         switch (take(h) & 3) {
         case 0:
             return HANDSHAKE_STALL;

@@ -267,5 +267,11 @@ elsewhere "tests/bench/hostile" tests/checks/figures '/bench/hostile" --check'
 elsewhere "tests/coverage" tests/checks/figures '/coverage"'
 elsewhere "tests/fuzz/run SECONDS" tests/run 'tests/fuzz/run" 3'
 elsewhere "tests/run fuzz" tests/run 'phase_fuzz'
+elsewhere "tests/simulate --count 1000" tests/meson.build "'--count', '500'"
+# Of these a part: all of it takes minutes.
+elsewhere "tests/simulate --prove" tests/checks/figures '/simulate" --prove'
+for line in "tests/mutate" "tests/mutate NAME" "tests/mutate --check"; do
+    elsewhere "$line" tests/meson.build "args: '--check'"
+done
 check "no command is left that no test runs" all_are_covered
 summary

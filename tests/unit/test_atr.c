@@ -146,6 +146,26 @@ static void what_never_ends_or_begins_wrong_is_no_atr(void **state)
     assert_int_equal(atr_parse(ATR(0x3f, 0x00), &atr), ERR_NONE); /* inverse convention */
 }
 
+static void an_atr_has_33_bytes_at_most(void **state)
+{
+    (void)state;
+    uint8_t bytes[40] = { 0x3b, 0x00 };
+    struct atr atr;
+    assert_int_equal(atr_parse(bytes, 33, &atr), ERR_NONE);
+    assert_int_equal(atr_parse(bytes, 34, &atr), ERR_PROTOCOL);
+}
+
+/* ISO 7816-3 11.4: the first group for T=1 counts. */
+static void a_second_group_for_t_1_changes_nothing(void **state)
+{
+    (void)state;
+    struct atr atr;
+    assert_int_equal(atr_parse(ATR(0x3b, 0x80, 0x81, 0xb1, 0x80, 0x45, 0x31, 0x20, 0x55), &atr), ERR_NONE);
+    assert_int_equal(atr.ifsc, 0x80);
+    assert_int_equal(atr.bwi, 4);
+    assert_int_equal(atr.cwi, 5);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -162,6 +182,8 @@ int main(void)
         TEST(a_clock_that_no_card_runs_at_does_not_make_the_time_nonsense),
         TEST(what_is_cut_off_is_no_atr),
         TEST(what_never_ends_or_begins_wrong_is_no_atr),
+        TEST(an_atr_has_33_bytes_at_most),
+        TEST(a_second_group_for_t_1_changes_nothing),
     };
     return cmocka_run_group_tests_name("atr", tests, NULL, NULL);
 }

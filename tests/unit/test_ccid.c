@@ -135,6 +135,27 @@ static void an_answer_to_another_command_is_not_taken(void **state)
     assert_false(found(0x81, 0, 7, 0x80));
 }
 
+static void a_time_extension_may_be_a_data_block_whatever_is_due(void **state)
+{
+    (void)state;
+    static const struct ccid_expectation STATUS = { .type = CCID_SLOT_STATUS, .slot = 0, .sequence = 7 };
+    const uint8_t bytes[] = { 0x80, 0, 0, 0, 0, 0, 7, 0x80, 1, 0 };
+    struct ccid_answer answer;
+    assert_true(ccid_find_answer(bytes, sizeof bytes, PACKET, &STATUS, &answer));
+    assert_int_equal(answer.status, CCID_TIME_EXTENSION);
+}
+
+/* It ends where the transfer ends, or it is a part of what is stale. */
+static void what_stands_behind_a_stale_packet_must_fit(void **state)
+{
+    (void)state;
+    uint8_t bytes[PACKET + 13] = { 0 };
+    struct ccid_answer answer;
+    memcpy(bytes + PACKET, (const uint8_t[]){ 0x80, 2, 0, 0, 0, 0, 7, 0, 0, 0, 0x90, 0x00 }, 12);
+    assert_true(ccid_find_answer(bytes, sizeof bytes - 1, PACKET, &EXPECTED, &answer));
+    assert_false(ccid_find_answer(bytes, sizeof bytes, PACKET, &EXPECTED, &answer));
+}
+
 static void a_stale_packet_before_the_answer_is_skipped(void **state)
 {
     (void)state;
@@ -194,6 +215,8 @@ int main(void)
         TEST(each_command_has_its_type_of_answer),
         TEST(an_answer_is_found_with_all_it_says),
         TEST(an_answer_to_another_command_is_not_taken),
+        TEST(a_time_extension_may_be_a_data_block_whatever_is_due),
+        TEST(what_stands_behind_a_stale_packet_must_fit),
         TEST(a_stale_packet_before_the_answer_is_skipped),
         TEST(nothing_within_an_answer_is_taken_for_one),
         TEST(an_answer_that_says_it_is_longer_is_not_complete),

@@ -79,6 +79,33 @@ static void nothing_pending_and_an_unplug_leave_no_file(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+static void what_the_key_holds_in_parts_is_kept(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct pending_store store;
+        pending_open(&store, &KEY);
+        store.now->phase = PENDING_NOTHING;
+        store.now->chain = i == 0;
+        store.now->rest = i == 1;
+        pending_close(&store, false);
+        assert_int_equal(access(path, F_OK), 0);
+        unlink(path);
+    }
+}
+
+static void a_file_of_somebody_else_is_not_believed(void **state)
+{
+    (void)state;
+    leave(PENDING_ANSWER);
+    if (chown(path, 65534, 65534) != 0) {
+        unlink(path);
+        skip(); /* only root may give a file away */
+    }
+    assert_int_equal(found_by(&KEY), PENDING_UNKNOWN);
+    unlink(path);
+}
+
 static void another_key_at_the_same_address_has_nothing_of_it(void **state)
 {
     (void)state;
@@ -148,6 +175,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_killed_process_has_left_is_found),
         cmocka_unit_test(nothing_pending_and_an_unplug_leave_no_file),
+        cmocka_unit_test(what_the_key_holds_in_parts_is_kept),
+        cmocka_unit_test(a_file_of_somebody_else_is_not_believed),
         cmocka_unit_test(another_key_at_the_same_address_has_nothing_of_it),
         cmocka_unit_test(what_is_no_such_file_is_not_believed),
         cmocka_unit_test(links_are_not_followed),

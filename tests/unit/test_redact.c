@@ -13,7 +13,7 @@
 /* ---- one key, and what is seen of its traffic ---- */
 
 static struct redactor redactor;
-static uint8_t sequence;
+static uint8_t sequence, slot;
 
 static size_t unhex(const char *text, uint8_t *bytes)
 {
@@ -36,6 +36,7 @@ static const char *seen(bool received, uint8_t type, const char *tail, const cha
     message[0] = type;
     message[1] = (uint8_t)length;
     message[2] = (uint8_t)(length >> 8);
+    message[5] = slot;
     message[6] = sequence;
     assert_int_equal(unhex(tail, message + 7), 3);
     const struct redacted redacted = (received ? redact_received : redact_sent)(&redactor, message,
@@ -303,6 +304,45 @@ static void a_block_that_is_none_shows_nothing(void **state)
     RECEIVED("000000", "00C30114 D6", "000000" "00C30114" "D6"); /* it wants more time */
     SENT("000000", "00E30114 F6", "000000" "00E30114" "F6");
     RECEIVED("000000", "004009 00202020030003 9000 F9", "000000" "004009" "00000000000000" "9000" "00");
+}
+
+static void a_block_of_another_node_is_not_looked_into(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_TPDU, false);
+    SENT("000000", "00400500CA00C40049", "000000" "00400500CA00C400" "00");
+    RECEIVED("000000", "014009002020200300039000F8", "000000" "00000000000000000000000000");
+}
+
+/* Only what is whole is known to be a name and no more. */
+static void a_select_of_which_more_comes_is_not_seen(void **state)
+{
+    (void)state;
+    plugged_in(CCID_TPDU, false);
+    SENT("000000", "00200B" SELECT "0A", "000000" "00200B" "00A4040000000000000000" "00");
+    plugged_in(CCID_EXTENDED_APDU, false);
+    SENT("000100", SELECT, "000100" "00A4040000000000000000");
+}
+
+/* The command before it may have ended without an answer, and the card may say something else. */
+static void get_response_without_a_promise_is_not_looked_into(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00CA006E00", "00000000CA006E00");
+    SENT("000000", "00C0000000", "00000000C0000000");
+    RECEIVED("000000", "C407 00202020030003 9000", "000000" "000000000000000000" "9000");
+}
+
+static void a_message_of_another_slot_is_unknown(void **state)
+{
+    (void)state;
+    openpgp_card(CCID_SHORT_APDU, false);
+    SENT("000000", "00CA00C400", "00000000CA00C400");
+    slot = 1;
+    RECEIVED("000000", "00202020030003 9000", "unknown");
+    slot = 0;
+    RECEIVED("000000", "00202020030003 9000", "000000" "00000000000000" "9000");
 }
 
 static void power_on_forgets_everything(void **state)
@@ -575,6 +615,10 @@ int main(void)
         TEST(what_the_key_says_of_itself_is_unknown),
         TEST(an_echo_shows_nothing),
         TEST(a_block_that_is_none_shows_nothing),
+        TEST(a_block_of_another_node_is_not_looked_into),
+        TEST(a_select_of_which_more_comes_is_not_seen),
+        TEST(get_response_without_a_promise_is_not_looked_into),
+        TEST(a_message_of_another_slot_is_unknown),
         TEST(power_on_forgets_everything),
         TEST(a_status_word_is_seen_behind_data_only_where_data_is_due),
         TEST(the_serial_number_is_not_seen_in_the_name_that_is_selected),

@@ -12,11 +12,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <cmocka.h>
 #include "tool/capture.h"
 #include "tool/story.h"
+#include "pcap.h"
+#include "trace.h"
 #include "trace_file.h"
 
 #define NO_LIMIT 1000000
@@ -30,13 +33,17 @@ static const struct usb_identity KEY = {
 
 /* ---- a directory for each test, and what the driver says ---- */
 
-static char directory[32];
+static char directory[32], said[100][200];
 static unsigned errors;
 
 extern void log_msg(const int priority, const char *format, ...);
 void log_msg(const int priority, const char *format, ...)
 {
-    (void)format;
+    va_list arguments;
+    va_start(arguments, format);
+    if (priority == 2 && errors < 100)
+        vsnprintf(said[errors], sizeof said[0], format, arguments);
+    va_end(arguments);
     errors += priority == 2;
 }
 
@@ -340,6 +347,101 @@ static void a_damaged_trace_hurts_nobody(void **state)
     }
 }
 
+/* ---- times ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void a_trace_tells_the_time_of_day(void **state)
+{
+    (void)state;
+    enum capture_end end;
+    struct event last;
+    const int64_t before = now_us();
+    struct trace_file *const file = trace_file_open(path_of("key"), NO_LIMIT, NAME, &KEY, 5000);
+    assert_true(trace_file_add(file, true, ANSWER, sizeof ANSWER, sizeof ANSWER, 7500));
+    trace_file_close(file);
+    const int64_t after = now_us();
+    assert_int_equal(read_all(path_of("key-001-005-1.pcap.gz"), &end, &last), 5);
+    assert_in_range(last.time_us, before + 2500000 - 2000, after + 2500000 + 2000);
+}
+
+/* ---- what stands in a capture ---- */
+
+static void a_capture_says_what_was_cut_off(void **state)
+{
+    (void)state;
+    uint8_t header[PCAP_PACKET_HEADER];
+    pcap_write_packet_header(header, &(struct pcap_packet){ .endpoint = 0x82, .length = 100, .original = 300 });
+    assert_int_equal(header[8] | header[9] << 8, 64 + 100);
+    assert_int_equal(header[12] | header[13] << 8, 64 + 300);
+    assert_int_equal(header[16 + 32] | header[16 + 33] << 8, 300);
+    assert_int_equal(header[16 + 36] | header[16 + 37] << 8, 100);
+}
+
+static void a_capture_has_the_endpoints(void **state)
+{
+    (void)state;
+    uint8_t bytes[PCAP_DESCRIPTORS_MAX];
+    struct usb_identity key = KEY;
+    key.packet_size = 512;
+    const size_t length = pcap_write_descriptors(bytes, &key, 0);
+    static const uint8_t TAIL[] = { 7, 5, 0x02, 2, 0x00, 0x02, 0, 7, 5, 0x82, 2, 0x00, 0x02, 0 };
+    assert_memory_equal(bytes + length - sizeof TAIL, TAIL, sizeof TAIL);
+}
+
+/* ---- the last messages, in the log ---- */
+
+static void pass(struct trace *trace, unsigned number, int64_t now_ms)
+{
+    uint8_t status[] = { 0x65, 0, 0, 0, 0, 0, (uint8_t)number, 0, 0, 0 };
+    trace_sent(trace, status, sizeof status, now_ms);
+}
+
+static void the_last_messages_are_told_once(void **state)
+{
+    (void)state;
+    static struct trace trace;
+    unsetenv("IFD_NITROKEY_TRACE");
+    trace_begin(&trace, NAME, &KEY, CCID_TPDU, 0);
+    trace_sent(&trace, command, sizeof command, 0);
+    for (unsigned i = 1; i <= TRACE_LAST; i++)
+        pass(&trace, i, 1000 * i);
+    trace_tell_last(&trace, 1000 * TRACE_LAST + 250);
+    assert_int_equal(errors, 2 + TRACE_LAST); /* and the command that they belong to */
+    assert_non_null(strstr(said[0], "the last messages"));
+    assert_non_null(strstr(said[1], "6f"));
+    assert_non_null(strstr(said[2], "65000000000001"));
+    assert_non_null(strstr(said[1 + TRACE_LAST], "0.250 s ago"));
+    trace_tell_last(&trace, 20000);
+    assert_int_equal(errors, 2 + TRACE_LAST);
+    pass(&trace, 77, 30000);
+    trace_tell_last(&trace, 30000);
+    assert_int_equal(errors, 2 + TRACE_LAST + 3);
+    assert_non_null(strstr(said[errors - 1], "6500000000004d"));
+    trace_end(&trace);
+}
+
+static void names_are_shown_if_somebody_asks(void **state)
+{
+    (void)state;
+    static struct trace trace;
+    static const char *const WISHES[] = { NULL, "no", "yes" };
+    for (size_t i = 0; i < 3; i++) {
+        unsetenv("IFD_NITROKEY_TRACE_NAMES");
+        if (WISHES[i])
+            setenv("IFD_NITROKEY_TRACE_NAMES", WISHES[i], 1);
+        trace_begin(&trace, NAME, &KEY, CCID_TPDU, 0);
+        assert_int_equal(trace.redactor.names, i == 2);
+        trace_end(&trace);
+    }
+    unsetenv("IFD_NITROKEY_TRACE_NAMES");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -355,6 +457,11 @@ int main(void)
         TEST(a_file_is_closed_once_whatever_fails_at_the_next),
         TEST(a_trace_is_read_as_far_as_it_goes),
         TEST(a_damaged_trace_hurts_nobody),
+        TEST(a_trace_tells_the_time_of_day),
+        TEST(a_capture_says_what_was_cut_off),
+        TEST(a_capture_has_the_endpoints),
+        TEST(the_last_messages_are_told_once),
+        TEST(names_are_shown_if_somebody_asks),
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
 }

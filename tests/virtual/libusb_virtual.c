@@ -111,11 +111,12 @@ int __real_open64(const char *path, int flags, ...);
 static int open_node(struct virtual_slot *slot)
 {
     virtual_lock(slot);
-    const bool plugged = host_plugged(slot->host), denied = slot->denied;
+    const bool plugged = host_plugged(slot->host);
+    const int denied = slot->denied;
     const int node = plugged && !denied ? fcntl(slot->node, F_DUPFD_CLOEXEC, 0) : -1;
     virtual_unlock(slot);
     if (!plugged || denied) {
-        errno = denied ? EACCES : ENOENT;
+        errno = denied ? denied : ENOENT;
         return -1;
     }
     if (node >= 0 && node < NODES_MAX)

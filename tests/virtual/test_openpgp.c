@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_openpgp.c - the OpenPGP card in the virtual key, by whole APDUs; what it computes is checked with libcrypto. */
+#include <dirent.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -1084,12 +1085,34 @@ static void reset_during_a_signature_does_not_count_it(void **state)
     expect(*state, SIGN, 0x6982);
 }
 
+static unsigned threads(void)
+{
+    unsigned count = 0;
+    DIR *const all = opendir("/proc/self/task");
+    assert_non_null(all);
+    for (const struct dirent *entry; (entry = readdir(all));)
+        count += entry->d_name[0] != '.';
+    closedir(all);
+    return count;
+}
+
+/* What computes ends with it, and at once. */
 static void card_may_be_taken_away_during_generation(void **state)
 {
     (void)state;
-    struct openpgp *card = openpgp_new(NULL);
-    begin_generation(card);
-    openpgp_free(card);
+    const unsigned before = threads();
+    const double begun = cpu_seconds();
+    for (int i = 0; i < 5; i++) {
+        struct openpgp *card = openpgp_new(NULL);
+        expect(card, ADMIN, 0x9000);
+        expect(card, "00DA00C1" ATTRIBUTES("1000"), 0x9000);
+        begin_generation(card);
+        openpgp_free(card);
+    }
+    while (threads() > before && cpu_seconds() - begun < 3.0) /* the kernel may still list one that has ended */
+        sched_yield();
+    assert_int_equal(threads(), before);
+    assert_true(cpu_seconds() - begun < 3.0);
 }
 
 /* ---- the state file ---- */

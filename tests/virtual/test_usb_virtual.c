@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_usb_virtual.c - usb.c on the virtual libusb, a virtual key and a virtual clock keeps what usb.h promises. */
+#include <errno.h>
 #include <fcntl.h>
 #include <libusb.h>
 #include <pthread.h>
@@ -123,10 +124,12 @@ static void opening_fails_for_the_reason_there_is(void **state)
     place.bus = 1;
     place.address = 2;
     assert_int_equal(open_other(&place), ERR_NONE);
-    virtual_deny_access(b->slot, true);
+    virtual_deny_access(b->slot, EPERM);
+    assert_int_equal(open_other(&PLACE), ERR_ACCESS);
+    virtual_deny_access(b->slot, EACCES);
     assert_int_equal(open_other(&PLACE), ERR_ACCESS);
     assert_int_equal(open_other(&place), ERR_ACCESS); /* found on the bus */
-    virtual_deny_access(b->slot, false);
+    virtual_deny_access(b->slot, 0);
     virtual_unplug(b->slot);
     assert_int_equal(open_other(&PLACE), ERR_NO_DEVICE);
 }
@@ -249,6 +252,39 @@ static void when_both_transfers_fail_that_of_the_message_is_told_first(void **st
     assert_int_equal(usb_wait(b->port, 1000).event, USB_STALLED_IN);
 }
 
+static void more_than_there_is_room_for_is_an_overrun(void **state)
+{
+    struct bench *b = *state;
+    b->device->faults.packet = (struct packet_fault){ .kind = PACKET_BABBLE, .endpoint = b->identity.bulk_in, .nth = 1 };
+    post(b, STATUS, sizeof STATUS);
+    assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_OVERRUN);
+}
+
+/* The kernel says of the transfers what it says of those of a device that is gone. */
+static void a_reset_by_another_program_is_no_unplug(void **state)
+{
+    struct bench *b = *state;
+    power_on(b);
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    virtual_reset_by_another(b->slot);
+    assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_FAILED_IN);
+    post(b, STATUS, sizeof STATUS);
+    receives(b, 10);
+}
+
+static void after_set_configuration_the_interface_is_the_drivers_again(void **state)
+{
+    struct bench *b = *state;
+    struct usb_port *other;
+    struct usb_identity identity;
+    assert_int_equal(usb_set_configuration(b->port), ERR_NONE);
+    assert_int_equal(usb_open(&other, &PLACE, &identity), ERR_NONE);
+    assert_int_equal(usb_claim(other), ERR_BUSY);
+    usb_close(b->port);
+    b->port = other;
+    assert_int_equal(usb_claim(other), ERR_NONE);
+}
+
 static void an_out_transfer_that_has_not_moved_is_taken_back(void **state)
 {
     struct bench *b = *state;
@@ -258,6 +294,17 @@ static void an_out_transfer_that_has_not_moved_is_taken_back(void **state)
     assert_int_equal(usb_take_back_out(b->port, usb_now_ms(b->port) + 500), 0);
     b->device->faults.frozen = false;
     assert_int_equal(usb_wait(b->port, usb_now_ms(b->port) + 1000).event, USB_TIMEOUT); /* it never got there */
+}
+
+/* Whoever comes after a process that was killed reads it. */
+static void what_has_left_is_told_as_soon_as_it_has(void **state)
+{
+    struct bench *b = *state;
+    uint32_t moved = 0;
+    assert_int_equal(usb_post_in(b->port, b->in, sizeof b->in), ERR_NONE);
+    assert_int_equal(usb_post_out(b->port, STATUS, sizeof STATUS, &moved), ERR_NONE);
+    receives(b, 10);
+    assert_int_equal(moved, sizeof STATUS);
 }
 
 static void an_out_transfer_that_cannot_be_completed_is_stuck(void **state)
@@ -474,7 +521,11 @@ int main(void)
         TEST(with_nothing_posted_there_is_nothing_to_wait_for),
         TEST(a_stall_is_told_and_cleared),
         TEST(when_both_transfers_fail_that_of_the_message_is_told_first),
+        TEST(more_than_there_is_room_for_is_an_overrun),
+        TEST(a_reset_by_another_program_is_no_unplug),
+        TEST(after_set_configuration_the_interface_is_the_drivers_again),
         TEST(an_out_transfer_that_has_not_moved_is_taken_back),
+        TEST(what_has_left_is_told_as_soon_as_it_has),
         TEST(an_out_transfer_that_cannot_be_completed_is_stuck),
         TEST(an_out_transfer_that_is_complete_has_been_sent),
         TEST(packets_that_fail_are_told_as_libusb_tells_them),

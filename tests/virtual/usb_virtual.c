@@ -187,10 +187,18 @@ void virtual_reset_port(struct virtual_slot *slot)
     virtual_unlock(slot);
 }
 
-void virtual_deny_access(struct virtual_slot *slot, bool deny)
+void virtual_reset_by_another(struct virtual_slot *slot)
 {
     virtual_lock(slot);
-    slot->denied = deny;
+    host_end_all(slot->host, URB_GONE);
+    host_reset_port(slot->host, slot->now_us, true);
+    virtual_unlock(slot);
+}
+
+void virtual_deny_access(struct virtual_slot *slot, int error)
+{
+    virtual_lock(slot);
+    slot->denied = error;
     virtual_unlock(slot);
 }
 

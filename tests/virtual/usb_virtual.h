@@ -39,8 +39,12 @@ bool virtual_move(struct virtual_slot *slot, const char *node);
 /* A reset of the port, as of a hub or after a suspend: pending transfers fail, the device is configured anew. */
 void virtual_reset_port(struct virtual_slot *slot);
 
-/* Makes opening the node fail for want of permission; makes claiming an interface fail, as if another program had it. */
-void virtual_deny_access(struct virtual_slot *slot, bool deny);
+/* A reset that another program asks for: the kernel ends pending transfers as those of a lost device, but it stays. */
+void virtual_reset_by_another(struct virtual_slot *slot);
+
+/* Makes opening the node fail for want of permission, by EACCES or EPERM; 0: no more. */
+void virtual_deny_access(struct virtual_slot *slot, int error);
+/* Makes claiming an interface fail, as if another program had it. */
 void virtual_occupy(struct virtual_slot *slot, uint8_t interface_number, bool occupied);
 
 /* The process that has the device open is gone: its transfers end, its claims go, what it does from now on finds no

@@ -23,7 +23,7 @@ struct virtual_slot {
     bool held;            /* somebody waits at the stopped clock */
     int node;             /* what an open node is a copy of; another one each time the device is plugged in */
     unsigned plugged;     /* how often the device has been plugged in: a handle outlives only one */
-    bool denied;
+    int denied;           /* errno of an open; 0: the node may be opened */
     bool occupied[256];
     const void *claims[256]; /* by interface number: whose */
     struct virtual_action actions[16];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_tool.c - ifd-nitrokey: what it reads from keys and programs that mean it ill, and the lines that it gives to type. */
+/* test_tool_findings.c - ifd-nitrokey: what it reads from keys and programs that mean it ill, and the lines that it gives to type. */
 #include "bench.h"
 #include <errno.h>
 #include <stdio.h>
@@ -130,5 +130,5 @@ int main(void)
         TEST(a_program_that_ends_is_waited_for),
         TEST(polkits_rule_names_whoever_it_is),
     };
-    return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("tool_findings", tests, NULL, NULL);
 }
