@@ -382,11 +382,12 @@ gpg_answers() {
 }
 
 # gpg_generate_on_card [BITS | CURVE]: three keys, of RSA or a curve, by gpg --card-edit; fails unless gpg says that they
-# are made.
+# are made. It may hang when the driver fails it, and has $gpg_limit seconds (600).
 gpg_generate_on_card() {
     local answers=$work/gpg.answers status=$work/gpg.status
     rm -f "$answers" && mkfifo "$answers" || return
-    gpg --expert --command-fd 0 --status-fd 1 --card-edit <"$answers" 2>>"$work/gpg.log" | tee "$status" |
+    timeout -k 5 "${gpg_limit:-600}" gpg --expert --command-fd 0 --status-fd 1 --card-edit <"$answers" \
+        2>>"$work/gpg.log" | tee "$status" |
         gpg_answers "${1:-2048}" >"$answers"
     cat "$status" >>"$work/gpg.log"
     grep -q '^\[GNUPG:\] KEY_CREATED ' "$status" || {
