@@ -174,9 +174,9 @@ static enum err after_time(const struct exchange *exchange, const struct vigil *
     const int64_t now = exchange_now_ms(exchange);
     if (now >= vigil_deadline_ms(vigil))
         return ERR_TIMEOUT;
-    if (now < nuisance->listen_until_ms && now < first_sign(exchange))
-        return ERR_NONE; /* it was time to look */
-    return now < nuisance->listen_until_ms && now >= first_sign(exchange) ? ERR_DEAD : ERR_IO;
+    if (now >= nuisance->listen_until_ms)
+        return ERR_IO;
+    return now >= first_sign(exchange) ? ERR_DEAD : ERR_NONE; /* else it was time to look */
 }
 
 static enum err after_news(struct exchange *exchange, const struct usb_news *news, const struct vigil *vigil,

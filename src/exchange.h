@@ -112,8 +112,9 @@ enum err exchange_listen(struct exchange *exchange, struct vigil *vigil);
 /* Waits for the pending answer. ERR_PROTOCOL when there is none; ERR_INTERRUPTED when interruptible. */
 enum err exchange_collect(struct exchange *exchange, struct vigil *vigil, struct ccid_answer *answer);
 
-/* Ends a chain of parts that the device holds. Not while it is at work. ERR_CARD_RESET: only the loss of power does. */
-enum err exchange_forget_parts(struct exchange *exchange);
+/* Ends a chain of parts that the device holds. Not while it is at work. What is late is waited for within the vigil.
+ * ERR_CARD_RESET: only the loss of power does. */
+enum err exchange_forget_parts(struct exchange *exchange, const struct vigil *vigil);
 
 /* Overwrites what an answer has left behind, unless one is pending: that is written there. A command is overwritten when it
  * has gone. */

@@ -107,7 +107,7 @@ enum err level_apdu_hear_out(struct level_apdu *level, struct vigil *vigil)
         lost = err == ERR_PROTOCOL;
     }
     if ((err == ERR_NONE || err == ERR_PROTOCOL) && lost)
-        err = exchange_forget_parts(level->exchange);
+        err = exchange_forget_parts(level->exchange, vigil);
     if (err == ERR_NONE && pending(level)->chain == CHAIN_OF_ISO)
         err = end_iso_chain(level, vigil);
     return err;

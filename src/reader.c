@@ -241,7 +241,7 @@ static bool is_the_keys(enum err err)
 }
 
 /* Whoever looks for the fault later shall find in the log what led to it; not once more if it happens again. */
-static enum err explain(struct reader *reader, enum patience_class class, enum err err)
+static void explain(struct reader *reader, enum patience_class class, enum err err)
 {
     enum err *const before = &reader->failures[class == PATIENCE_POWER];
     if (is_the_keys(err) && err != ERR_CARD) /* that has been said, with its reason */
@@ -250,7 +250,6 @@ static enum err explain(struct reader *reader, enum patience_class class, enum e
         trace_tell_last(&reader->trace, usb_now_ms(reader->port));
     if (is_the_keys(err) || err == ERR_NONE)
         *before = err;
-    return err;
 }
 
 static struct vigil power_vigil(struct reader *reader)
@@ -291,7 +290,7 @@ static enum err power_on(struct reader *reader, bool cold, struct atr *atr)
     reader->silent = err == ERR_TIMEOUT || (reader->silent && err != ERR_NONE);
     if (err == ERR_NONE)
         *atr = *card_atr(&reader->card);
-    (void)explain(reader, PATIENCE_POWER, err);
+    explain(reader, PATIENCE_POWER, err);
     reader_give(reader);
     return note_power(reader, was_usable, err);
 }
@@ -331,8 +330,8 @@ enum err reader_transmit(struct reader *reader, const uint8_t *apdu, size_t apdu
         return ERR_BUSY;
     reader_take(reader);
     const bool was_powered = card_atr(&reader->card) != NULL;
-    const enum err err = explain(reader, patience_classify(apdu, apdu_length),
-                                 card_transmit(&reader->card, apdu, apdu_length, answer, size, length));
+    const enum err err = card_transmit(&reader->card, apdu, apdu_length, answer, size, length);
+    explain(reader, err == ERR_NONE ? PATIENCE_ORDINARY : patience_classify(apdu, apdu_length), err);
     const bool lost = was_powered && !card_atr(&reader->card);
     reader_give(reader);
     if (lost)

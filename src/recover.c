@@ -134,8 +134,17 @@ static enum err find_at_rest(struct exchange *exchange)
     return only_unplugging_helps(exchange);
 }
 
+/* The last attempt waits for a late answer to any of them, as far as the vigil allows. */
+static uint32_t abort_wait_ms(const struct exchange *exchange, const struct vigil *vigil, unsigned attempt)
+{
+    const int64_t left = vigil_deadline_ms(vigil) - exchange_now_ms(exchange);
+    if (attempt + 1 < ABORT_ATTEMPTS || left < ABORT_MS)
+        return ABORT_MS;
+    return left < LATE_ABORT_MS ? (uint32_t)left : LATE_ABORT_MS;
+}
+
 /* CCID 1.1 §5.3.1. What is filled up meanwhile is refused. */
-static enum err end_by_abort(struct exchange *exchange, size_t missing)
+static enum err end_by_abort(struct exchange *exchange, size_t missing, const struct vigil *vigil)
 {
     const struct model *const model = exchange->model;
     if (missing > 0 && exchange->bcd_device < model->abort_cut_from)
@@ -150,7 +159,7 @@ static enum err end_by_abort(struct exchange *exchange, size_t missing)
         if (i == 0 && missing > 0 && !exchange_fill(exchange, missing, FILL_MS))
             return ERR_IO;
         exchange->sequence = sequence; /* both halves of the pair bear the same */
-        if (abort_pair(exchange, i + 1 < ABORT_ATTEMPTS ? ABORT_MS : LATE_ABORT_MS)) {
+        if (abort_pair(exchange, abort_wait_ms(exchange, vigil, i))) {
             exchange->pending->chain = exchange->pending->rest = 0;
             return ERR_NONE;
         }
@@ -187,12 +196,12 @@ static bool can_forget_parts(const struct exchange *exchange)
 
 /* ERR_IO: it takes nothing now. Whatever were sent next would be the rest of the message. Of a message of one packet
  * there is no part; a key that is heard at work would have been heard. */
-static enum err end_what_has_arrived(struct exchange *exchange, size_t missing)
+static enum err end_what_has_arrived(struct exchange *exchange, size_t missing, const struct vigil *vigil)
 {
     if (exchange->sign_of_life_ms > 0 && exchange->pending->length <= exchange->packet_size)
         return ERR_NONE;
     if (exchange->model->cut_message == CUT_ABORT)
-        return end_by_abort(exchange, missing);
+        return end_by_abort(exchange, missing, vigil);
     /* what is missing of full packets only, full packets would fit: a short one goes before them */
     const bool full = exchange->model->cut_message == CUT_OVERSHOOT &&
                       exchange->pending->length % exchange->packet_size == 0;
@@ -219,7 +228,7 @@ static enum err end_message_once(struct exchange *exchange, struct vigil *vigil)
         if ((err = judge_silence(exchange)) != ERR_NONE)
             return err;
         log_debug(exchange->name, "%zu bytes of a message are missing: ending it", missing);
-        err = end_what_has_arrived(exchange, missing);
+        err = end_what_has_arrived(exchange, missing, vigil);
         if (err != ERR_NONE)
             return err;
     }
@@ -330,7 +339,7 @@ enum err exchange_settle(struct exchange *exchange, bool block, struct vigil *vi
     if (err == ERR_NONE && exchange->pending->phase == PENDING_FOR_GOOD)
         err = only_unplugging_helps(exchange);
     if (err == ERR_NONE && exchange->half_aborted)
-        err = exchange_forget_parts(exchange);
+        err = exchange_forget_parts(exchange, vigil);
     if (err == ERR_NONE && exchange->pending->phase == PENDING_MESSAGE)
         err = end_message(exchange, vigil);
     if (err == ERR_NONE && exchange->model->dies_when_disturbed && exchange->inherited && exchange_owes(exchange))
@@ -361,10 +370,10 @@ bool exchange_tells_death(const struct exchange *exchange)
 }
 
 /* What refuses the control half knows no Abort, and holds nothing that it would end. */
-enum err exchange_forget_parts(struct exchange *exchange)
+enum err exchange_forget_parts(struct exchange *exchange, const struct vigil *vigil)
 {
     const bool by_pair = exchange->model->cut_message == CUT_ABORT;
-    enum err err = by_pair ? end_by_abort(exchange, 0) : end_by_refusal(exchange);
+    enum err err = by_pair ? end_by_abort(exchange, 0, vigil) : end_by_refusal(exchange);
     if (err == ERR_UNSUPPORTED)
         err = ERR_NONE;
     if (err == ERR_NONE)

@@ -391,6 +391,31 @@ static void a_key_that_may_be_at_work_is_held_back(void **state)
 }
 
 /* In the note of the pcscd before, a field of struct pending. */
+/* All that pcscd serves waits while it opens a key. */
+static void opening_does_not_wait_for_an_abort_that_is_answered_late(void **state)
+{
+    (void)state;
+    char put[600] = "00DA0101 00008C ";
+    setenv("IFD_NITROKEY_RUN", run_directory_of_pcscd, 1);
+    struct bench *b = started(NULL);
+    struct late_aborts late = { .bench = b };
+    bench_expect(b, VERIFY_USER, 0x9000);
+    fill(put, 140);
+    b->device->faults.packet = (struct packet_fault){
+        .kind = PACKET_NAKED, .endpoint = b->device->identity->bulk_out, .nth = 2, .naked_us = MINUTE,
+    };
+    assert_int_not_equal(bench_close_while(b, put, 100 * MS), IFD_SUCCESS);
+    b->device->faults.naked_until_us = 0;
+    libusb_virtual_listen(answer_aborts_late, &late);
+    const int64_t begun = virtual_now_us(b->slot);
+    open_again();
+    const int64_t took = virtual_now_us(b->slot) - begun;
+    libusb_virtual_listen(NULL, NULL);
+    assert_true(late.count > 0);
+    assert_true(took <= 3 * SECOND);
+    works_again(b);
+}
+
 static void note_says(size_t offset, uint32_t value)
 {
     char path[128];
@@ -538,6 +563,7 @@ int main(int argc, char *argv[])
         TEST(whoever_calls_gets_the_key_from_the_poller_at_once),
         TEST(a_key_at_work_is_waited_for_by_the_next_pcscd),
         TEST(a_key_that_may_be_at_work_is_held_back),
+        TEST(opening_does_not_wait_for_an_abort_that_is_answered_late),
         TEST(a_message_of_which_nobody_knows_that_it_has_arrived_is_not_ended_meanwhile),
         TEST(a_key_that_is_held_back_serves_when_it_is_plugged_in_anew),
         TEST(no_reset_takes_the_pin_away),
