@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* scripted_key.c - a key that says what a test wants, byte by byte. */
 #include "scripted_key.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "bench.h"
@@ -210,6 +211,15 @@ void scripted_plug(struct scripted_key *key)
 {
     key->slot = virtual_insert(BENCH_NODE, &key->device);
     assert_non_null(key->slot);
+}
+
+RESPONSECODE scripted_open(const struct scripted_key *key)
+{
+    const uint8_t *const d = key->identity.device;
+    char name[128];
+    snprintf(name, sizeof name, "usb:%02x%02x/%02x%02x:libudev:%u:" BENCH_NODE, d[9], d[8], d[11], d[10],
+             key->identity.ccid_interface);
+    return IFDHCreateChannelByName(LUN, name);
 }
 
 void scripted_free(struct scripted_key *key)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <winscard.h>
+#include <ifdhandler.h>
 #include "device.h"
 #include "usb_virtual.h"
 
@@ -54,6 +56,8 @@ struct scripted_key {
 struct scripted_key *scripted_new(const char *model);
 /* Plugs it in at bench.h's node. */
 void scripted_plug(struct scripted_key *key);
+/* Opens it by the name that pcscd gives it there. Returns what IFDHCreateChannelByName() returned. */
+RESPONSECODE scripted_open(const struct scripted_key *key);
 void scripted_free(struct scripted_key *key);
 
 /* The CCID class descriptor within the configuration, 54 bytes. */

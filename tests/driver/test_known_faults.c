@@ -26,15 +26,6 @@ static uint8_t received[65548 + 64];
 
 /* ---- what pcscd does ---- */
 
-static RESPONSECODE open_key(const struct scripted_key *key)
-{
-    const uint8_t *const d = key->identity.device;
-    char name[128];
-    snprintf(name, sizeof name, "usb:%02x%02x/%02x%02x:libudev:%u:" BENCH_NODE, d[9], d[8], d[11], d[10],
-             key->identity.ccid_interface);
-    return IFDHCreateChannelByName(LUN, name);
-}
-
 /* Powers on into a buffer as large as pcscd's, 33 bytes; *length is what is said to be in it. */
 static RESPONSECODE power_on(DWORD *length)
 {
@@ -53,7 +44,7 @@ static struct scripted_key *started(const char *model)
     DWORD length;
     struct scripted_key *key = scripted_new(model);
     scripted_plug(key);
-    assert_int_equal(open_key(key), IFD_SUCCESS);
+    assert_int_equal(scripted_open(key), IFD_SUCCESS);
     assert_int_equal(power_on(&length), IFD_SUCCESS);
     return key;
 }
@@ -290,7 +281,7 @@ static void the_longest_message_may_be_said_to_be_anything(void **state)
             DWORD length = sizeof most;
             set_le32(scripted_class(key) + 44, SAID[i]);
             scripted_plug(key);
-            assert_int_equal(open_key(key), IFD_SUCCESS);
+            assert_int_equal(scripted_open(key), IFD_SUCCESS);
             assert_int_equal(IFDHGetCapabilities(LUN, SCARD_ATTR_MAXINPUT, &length, (PUCHAR)&most), IFD_SUCCESS);
             assert_int_equal(most, SAID[i] > 10 ? SAID[i] - 10 : 0);
             assert_int_equal(power_on(&length), IFD_SUCCESS);
@@ -313,7 +304,7 @@ static void what_a_descriptor_promises_to_list_is_never_asked_for(void **state)
         class[18] = class[27] = 0xff; /* bNumClockSupported, bNumDataRatesSupported */
         class[53] = 0xff;             /* bMaxCCIDBusySlots */
         scripted_plug(key);
-        assert_int_equal(open_key(key), IFD_SUCCESS);
+        assert_int_equal(scripted_open(key), IFD_SUCCESS);
         assert_int_equal(power_on(&length), IFD_SUCCESS);
         assert_int_equal(get(), IFD_SUCCESS);
         assert_int_equal(key->class_requests, 0);
@@ -337,7 +328,7 @@ static void a_serial_number_of_any_length_fits_or_is_told_not_to(void **state)
         for (unsigned i = 1; i < 8; i++)
             key->identity.strings[i] = serial + said;
         scripted_plug(key);
-        assert_int_equal(open_key(key), IFD_SUCCESS);
+        assert_int_equal(scripted_open(key), IFD_SUCCESS);
         for (DWORD size = 0; size <= 264; size++) {
             DWORD length = size;
             memset(value, CANARY, sizeof value);

@@ -43,21 +43,12 @@ static unsigned times(const char *words)
 
 /* ---- what pcscd does ---- */
 
-static RESPONSECODE open_key(const struct scripted_key *key)
-{
-    const uint8_t *const d = key->identity.device;
-    char name[128];
-    snprintf(name, sizeof name, "usb:%02x%02x/%02x%02x:libudev:%u:" BENCH_NODE, d[9], d[8], d[11], d[10],
-             key->identity.ccid_interface);
-    return IFDHCreateChannelByName(LUN, name);
-}
-
 static struct scripted_key *opened(const char *model)
 {
     struct scripted_key *const key = scripted_new(model);
     setenv("IFD_NITROKEY_RUN", "/nonexistent", 1);
     scripted_plug(key);
-    assert_int_equal(open_key(key), IFD_SUCCESS);
+    assert_int_equal(scripted_open(key), IFD_SUCCESS);
     return key;
 }
 
@@ -163,7 +154,7 @@ static void the_first_question_is_asked_again(void **state)
         key->device.faults.packet =
             (struct packet_fault){ .kind = PACKET_LOST, .endpoint = key->identity.bulk_out, .nth = 1 };
         scripted_plug(key);
-        assert_int_equal(open_key(key), IFD_SUCCESS);
+        assert_int_equal(scripted_open(key), IFD_SUCCESS);
         assert_int_equal(key->device.faults.packets_struck, 1);
         assert_int_equal(bench_power(IFD_POWER_UP), IFD_SUCCESS);
         assert_int_equal(get(), IFD_SUCCESS);
@@ -427,7 +418,7 @@ static void numbers_begin_anywhere(void **state)
         key->answer = notes_the_first_number;
         first_seen = false;
         scripted_plug(key);
-        assert_int_equal(open_key(key), IFD_SUCCESS);
+        assert_int_equal(scripted_open(key), IFD_SUCCESS);
         assert_true(first_seen);
         all_the_same = all_the_same && (i == 0 || first_number == before);
         before = first_number;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_open.c - plugging in, restarts of pcscd, other programs and unplugging: what pcscd is told, and what stays. */
 #include "bench.h"
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 #include <PCSC/reader.h>
 #include "libusb_virtual.h"
+#include "unit/open_files.h"
 #include "usb.h"
 
 static char said[512]; /* the last line in the log */
@@ -367,17 +367,6 @@ static void closing_while_a_command_runs_ends_it_and_frees_all(void **state)
     assert_int_equal(virtual_open_ports(), 0);
     assert_int_equal(IFDHCloseChannel(LUN), IFD_COMMUNICATION_ERROR); /* it is closed */
     bench_free(b);
-}
-
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *const all = opendir("/proc/self/fd");
-    assert_non_null(all);
-    while (readdir(all))
-        count++;
-    closedir(all);
-    return count;
 }
 
 static void no_file_stays_open(void **state)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_progress.c - the file in which the driver tells how a long command is getting on. */
 #include "bench.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "model.h"
 #include "patience.h"
 #include "progress.h"
+#include "unit/open_files.h"
 
 #define NAME "ifd-nitrokey-001-002"
 
@@ -133,17 +133,6 @@ static void signs_of_life_are_written_as_often_as_somebody_can_see(void **state)
     assert_in_range(written(watch), 1, took_ms / 400 + 2);
     close(watch);
     bench_free(b);
-}
-
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *const all = opendir("/proc/self/fd");
-    assert_non_null(all);
-    while (readdir(all))
-        count++;
-    closedir(all);
-    return count;
 }
 
 static void signs_of_life_are_counted_and_nothing_stays_open(void **state)

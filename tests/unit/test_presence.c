@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test_presence.c - what pcscd is told of the card, and what ends a poll, by the module alone. */
 #include "presence.h"
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "open_files.h"
 
 static struct presence_state presence;
 
@@ -108,17 +108,6 @@ static void each_stop_ends_one_poll(void **state)
     assert_int_equal(look(), PRESENCE_STOP);
     assert_int_equal(look(), PRESENCE_TIME);
     assert_false(presence_stop_is_due(&presence));
-}
-
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *const all = opendir("/proc/self/fd");
-    assert_non_null(all);
-    while (readdir(all))
-        count++;
-    closedir(all);
-    return count;
 }
 
 static void nothing_stays_open(void **state)
